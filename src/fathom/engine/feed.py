@@ -1,0 +1,102 @@
+"""What the members read: examples resident on every device, and the order in which each member sees them.
+
+The order of an epoch is drawn on the host from the member's own seed and fold and the epoch's number, so it
+is the same on every device, after every resume, and whoever the neighbours are.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..errors import DataError, UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """Examples, and which rows train and validate in each fold.
+
+    Attributes:
+        examples: pytree of arrays [folds or 1, rows, ...]; the leading axis holds what was fitted on each
+            fold's training rows (1 where the folds share it).
+        train: int32 [folds, training rows]; every fold the same number (pad with rows of weight 0).
+        validation: int32 [folds, validation rows], or None.
+    """
+
+    examples: Any
+    train: np.ndarray
+    validation: np.ndarray | None
+
+    @classmethod
+    def of(cls, train: Any, validation: Any = None) -> "Feed":
+        """A feed of one fold from pytrees of arrays [rows, ...].
+
+        Args:
+            train: training examples; every leaf has the same number of rows.
+            validation: validation examples of the same structure, or None.
+
+        Returns:
+            The feed.
+
+        Raises:
+            DataError: if leaves differ in their number of rows, or the two structures differ.
+        """
+        rows = _rows("train", train)
+        if validation is None:
+            examples = jax.tree.map(lambda a: np.asarray(a)[None], train)
+            return cls(examples, np.arange(rows, dtype=np.int32)[None], None)
+        if jax.tree.structure(train) != jax.tree.structure(validation):
+            raise DataError(
+                f"validation={jax.tree.structure(validation)} differs in structure from "
+                f"train={jax.tree.structure(train)}; give both the same structure"
+            )
+        held = _rows("validation", validation)
+        examples = jax.tree.map(lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)])[None], train, validation)
+        indices = np.arange(rows + held, dtype=np.int32)
+        return cls(examples, indices[None, :rows], indices[None, rows:])
+
+    def steps(self, batch_size: int) -> int:
+        """Steps in an epoch: every training row once, the last batch filled from the epoch's start."""
+        return max(1, -(-self.train.shape[1] // batch_size))
+
+    def batch_rows(self, batch_size: int) -> int:
+        """Rows in a batch: `batch_size`, or all training rows where there are fewer."""
+        if isinstance(batch_size, bool) or batch_size < 1:
+            raise UsageError(f"batch_size={batch_size!r} is not allowed; give a whole number, 1 or more")
+        return min(batch_size, self.train.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the examples take on each device."""
+        return sum(int(np.asarray(leaf).nbytes) for leaf in jax.tree.leaves(self.examples))
+
+
+def epoch_order(seed: int, fold: int, epoch: int, rows: np.ndarray, length: int) -> np.ndarray:
+    """The rows of one epoch in the order that a seed gives them.
+
+    Args:
+        seed: the member's data seed.
+        fold: the member's fold.
+        epoch: the epoch's number, from 0.
+        rows: int32 [training rows] of that fold.
+        length: steps x batch rows; where it passes the number of rows, the order wraps around.
+
+    Returns:
+        int32 [length].
+    """
+    bits = np.random.Philox(key=np.array([seed, (fold << 32) | epoch], dtype=np.uint64))
+    order = np.random.Generator(bits).permutation(rows)
+    return np.resize(order, length).astype(np.int32, copy=False)
+
+
+def _rows(name: str, tree: Any) -> int:
+    leaves = jax.tree.leaves(tree)
+    counts = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves}
+    if len(counts) != 1 or None in counts:
+        shapes = [np.shape(leaf) for leaf in leaves]
+        raise DataError(f"{name}: arrays of shapes {shapes} do not share their first axis; give [rows, ...] arrays")
+    (count,) = counts
+    if not count:
+        raise DataError(f"{name} has 0 rows; give at least one")
+    return int(count)

@@ -1,0 +1,114 @@
+"""One member as pure functions, and the plain arrays that the engine carries for it.
+
+The engine knows a member only through `Functions`. Its state may be any pytree (typed random keys and
+non-array leaves included); the engine carries the arrays of it as a flat list, so that lanes, rungs and
+checkpoints work on plain arrays alone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import UsageError
+
+Settings = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Functions:
+    """What a member does, on any pytree; nothing here knows of a population.
+
+    Attributes:
+        init: ``init(key, settings) -> state``.
+        step: ``step(state, batch, settings) -> state`` or ``(state, metrics)``; ``metrics["loss"]``, where
+            given, is watched for numerical failure.
+        evaluate: ``evaluate(state, split) -> metrics`` on the validation rows, once an epoch; None to go by
+            the training loss.
+        keep: ``keep(state) -> pytree``, what is kept of the best epoch (the parameters, not the moments).
+        after_epoch: ``after_epoch(state, metrics, settings) -> state``, for rules that listen to validation.
+        score: the validation metric that chooses.
+        greater_is_better: whether a larger score is better.
+    """
+
+    init: Callable[[Any, Settings], Any]
+    step: Callable[[Any, Any, Settings], Any]
+    evaluate: Callable[[Any, Any], Mapping[str, Any]] | None
+    keep: Callable[[Any], Any] = lambda state: state
+    after_epoch: Callable[[Any, Mapping[str, Any], Settings], Any] | None = None
+    score: str = "score"
+    greater_is_better: bool = True
+
+    @property
+    def rising(self) -> bool:
+        """Whether a larger score is better; without `evaluate` the score is the training loss."""
+        return self.evaluate is not None and self.greater_is_better
+
+
+def run_step(functions: Functions, state: Any, batch: Any, settings: Settings) -> tuple[Any, dict[str, Any]]:
+    """One step, whose metrics may be left out by the user's function."""
+    out = functions.step(state, batch, settings)
+    if isinstance(out, tuple) and len(out) == 2 and isinstance(out[1], Mapping):
+        return out[0], {name: jnp.asarray(value, jnp.float32) for name, value in out[1].items()}
+    return out, {}
+
+
+class Packer:
+    """A pytree as a flat list of plain arrays and back.
+
+    Args:
+        example: the pytree, or its abstract shapes (from `equinox.filter_eval_shape`).
+    """
+
+    def __init__(self, example: Any):
+        dynamic, self._static = eqx.partition(example, _is_abstract_array)
+        paths, self._tree = jax.tree_util.tree_flatten_with_path(dynamic)
+        self.names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths]
+        self._impls = [_key_impl(leaf) for _, leaf in paths]
+        self.avals = [_plain_aval(leaf) for _, leaf in paths]
+
+    def pack(self, tree: Any) -> list[jax.Array]:
+        """The arrays of the pytree, typed keys as their data."""
+        leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_array))
+        if len(leaves) != len(self.avals):
+            raise UsageError(
+                f"state: {len(leaves)} arrays came back where init gave {len(self.avals)}; "
+                "step must return a state of the structure that init returns"
+            )
+        pairs = zip(leaves, self._impls, strict=True)
+        return [leaf if impl is None else jax.random.key_data(leaf) for leaf, impl in pairs]
+
+    def unpack(self, leaves: list[jax.Array]) -> Any:
+        """The pytree from its arrays."""
+        pairs = zip(leaves, self._impls, strict=True)
+        typed = [leaf if impl is None else jax.random.wrap_key_data(leaf, impl=impl) for leaf, impl in pairs]
+        return eqx.combine(jax.tree.unflatten(self._tree, typed), self._static)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays of one member."""
+        return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in self.avals)
+
+
+def _is_abstract_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct) or eqx.is_array(leaf)
+
+
+def _key_impl(leaf: Any):
+    """How a typed random key is generated, or None for a plain array."""
+    if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return None
+    found: list[Any] = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), leaf)
+    return found[0]
+
+
+def _plain_aval(leaf: Any) -> jax.ShapeDtypeStruct:
+    shape = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.eval_shape(jax.random.key_data, shape)
+    return shape

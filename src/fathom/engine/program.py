@@ -1,0 +1,275 @@
+"""The compiled programs of a cohort: one that makes members, one that trains them for an epoch.
+
+A device walks through its lanes one after another in a loop whose length is a number, not a shape, so that
+when members are dropped the same program does less work. Within a lane the members advance together under
+`jax.vmap`; a lane of width 1 has no member axis at all, which keeps a larger network's arrays in cache.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from .functions import Functions, Packer, run_step
+
+SHARDED, REPLICATED = PartitionSpec("device"), PartitionSpec()
+Slot = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class LaneKind:
+    """How a lane is run: with the settings and the key, all that a member's bits depend on.
+
+    Attributes:
+        width: members advanced together.
+        steps: steps in an epoch.
+        batch: rows in a batch.
+    """
+
+    width: int
+    steps: int
+    batch: int
+
+
+@functools.lru_cache(maxsize=8)
+def device_mesh(devices: tuple[Any, ...]) -> Mesh:
+    """The mesh over which members are spread, one axis named "device"."""
+    return Mesh(np.array(devices), ("device",))
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A program for one set of shapes, and what making it cost.
+
+    Attributes:
+        call: the executable.
+        seconds: what compiling (or reading it from the cache on disk) took.
+    """
+
+    call: Callable[..., Any]
+    seconds: float
+
+
+class Program:
+    """A function compiled once for each set of argument shapes, and counted.
+
+    Args:
+        name: what the plan calls it.
+        function: the function.
+        donate: positions of the arguments whose memory the result may take over.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], donate: tuple[int, ...] = ()):
+        self.name = name
+        self._jitted = jax.jit(function, donate_argnums=donate)
+        self._compiled: dict[Any, Compiled] = {}
+
+    def compiled(self, *args: Any) -> Compiled:
+        """The executable for arguments of these shapes, made now if it is new."""
+        leaves, tree = jax.tree.flatten(args)
+        shapes = (tree, tuple((np.shape(a), np.result_type(a), getattr(a, "sharding", None)) for a in leaves))
+        if shapes not in self._compiled:
+            start = time.perf_counter()
+            call = self._jitted.lower(*args).compile()
+            self._compiled[shapes] = Compiled(call, time.perf_counter() - start)
+        return self._compiled[shapes]
+
+    def __call__(self, *args: Any) -> Any:
+        return self.compiled(*args).call(*args)
+
+    @property
+    def count(self) -> int:
+        """How many times it was compiled."""
+        return len(self._compiled)
+
+    @property
+    def seconds(self) -> float:
+        """What all compilations took together."""
+        return sum(entry.seconds for entry in self._compiled.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """The two programs of a cohort and the layout of its members' state.
+
+    Attributes:
+        init: makes members from keys and settings.
+        epoch: trains them for an epoch.
+        state: layout of a member's state.
+        best: layout of what is kept of its best epoch.
+    """
+
+    init: Program
+    epoch: Program
+    state: Packer
+    best: Packer
+
+    @property
+    def member_bytes(self) -> int:
+        """Bytes that one member takes on its device while it trains."""
+        return self.state.nbytes + self.best.nbytes
+
+
+@functools.lru_cache(maxsize=64)
+def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, mesh: Mesh) -> Programs:
+    """The programs of a cohort, shared by every study that asks for the same ones.
+
+    Args:
+        functions: the member's pure functions.
+        names: names of the settings that each member has.
+        kind: how its lanes run.
+        mesh: the devices.
+
+    Returns:
+        The programs; nothing is compiled yet.
+    """
+    scalar = jax.ShapeDtypeStruct((), jnp.float32)
+    settings = dict.fromkeys(names, scalar)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = eqx.filter_eval_shape(functions.init, key, settings)
+    layout = Packer(state)
+    best = Packer(eqx.filter_eval_shape(lambda leaves: functions.keep(layout.unpack(leaves)), layout.avals))
+    init = _sharded(functools.partial(_init_lanes, functions, layout, best, kind), mesh, "ss")
+    epoch = _sharded(functools.partial(_device_epoch, functions, layout, best, kind), mesh, "sssssrrrr")
+    return Programs(Program("init", init), Program("epoch", epoch, donate=(0,)), layout, best)
+
+
+def _sharded(function: Callable[..., Any], mesh: Mesh, layout: str) -> Callable[..., Any]:
+    specs = tuple(SHARDED if letter == "s" else REPLICATED for letter in layout)
+    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=SHARDED, check_vma=False)
+
+
+def put(mesh: Mesh, array: Any, spec: PartitionSpec = SHARDED) -> jax.Array:
+    """An array on the devices, split along its first axis or repeated on each."""
+    return jax.device_put(array, NamedSharding(mesh, spec))
+
+
+def _per_member(kind: LaneKind, function: Callable[..., Any]) -> Callable[..., Any]:
+    return function if kind.width == 1 else jax.vmap(function)
+
+
+def _init_lanes(functions: Functions, layout: Packer, best: Packer, kind: LaneKind, seeds, settings) -> Slot:
+    """New slots [lanes, (width,) ...] from uint32 seeds [lanes, width] and settings of that shape."""
+
+    def member(seed, numbers) -> Slot:
+        state = functions.init(jax.random.key(seed), numbers)
+        worst = jnp.float32(-jnp.inf if functions.rising else jnp.inf)
+        return {
+            "state": layout.pack(state),
+            "best": best.pack(functions.keep(state)),
+            "best_score": worst,
+            "best_loss": jnp.float32(jnp.inf),
+            "best_epoch": jnp.int32(-1),
+            "diverged": jnp.int32(-1),
+            "last_loss": jnp.float32(jnp.nan),
+        }
+
+    return jax.lax.map(lambda args: _per_member(kind, member)(*args), (seeds, settings))
+
+
+def _device_epoch(functions, layout, best, kind, slots, settings, fold, order, count, orders, examples, validation, epoch):
+    """One epoch of the first `count` lanes of this device; the others come back as they were.
+
+    Shapes: slots, settings, fold, order [lanes, (width,) ...]; count [1]; orders [orders, steps * batch];
+    examples [folds or 1, rows, ...]; validation [folds, rows] or None; epoch a scalar.
+    """
+    lane = functools.partial(_lane_epoch, functions, layout, best, kind, orders, examples, validation, epoch)
+    first = jax.tree.map(lambda a: a[0], (slots, settings, fold, order))
+    report = jax.eval_shape(lane, *first)[1]
+    blank = jax.tree.map(lambda a: jnp.zeros((fold.shape[0], *a.shape), a.dtype), report)
+
+    def body(index, carry):
+        slots, reports = carry
+        read = lambda a: jax.lax.dynamic_index_in_dim(a, index, 0, keepdims=False)  # noqa: E731
+        write = lambda a, value: jax.lax.dynamic_update_index_in_dim(a, value, index, 0)  # noqa: E731
+        slot, report = lane(*jax.tree.map(read, (slots, settings, fold, order)))
+        return jax.tree.map(write, slots, slot), jax.tree.map(write, reports, report)
+
+    return jax.lax.fori_loop(0, count[0], body, (slots, blank))
+
+
+def _lane_epoch(functions, layout, best, kind, orders, examples, validation, epoch, slot, settings, fold, order):
+    """One epoch of one lane: every step, the evaluation, what is kept, what is reported."""
+    each = functools.partial(_per_member, kind)
+    rows = each(lambda index: orders[index].reshape(kind.steps, kind.batch))(order)
+    rows = rows if kind.width == 1 else jnp.moveaxis(rows, 0, 1)
+
+    def step(carry, inputs):
+        return each(functools.partial(_watched_step, functions, layout, examples))(*carry, *inputs, settings, fold)
+
+    def scanned(carry, inputs):
+        number, batch_rows = inputs
+        spread = number if kind.width == 1 else jnp.full((kind.width,), number)
+        return step(carry, (spread, batch_rows))
+
+    first = epoch * kind.steps
+    start = (slot["state"], slot["diverged"], slot["last_loss"])
+    numbers = first + jnp.arange(kind.steps, dtype=jnp.int32)
+    (state, diverged, last_loss), train = jax.lax.scan(scanned, start, (numbers, rows))
+    train = jax.tree.map(lambda a: a.mean(0), train)
+    finish = functools.partial(_finish_epoch, functions, layout, best, examples, validation, epoch, first + kind.steps - 1)
+    return each(finish)(slot, state, diverged, last_loss, train, settings, fold)
+
+
+def take(examples: Any, fold: Any, rows: Any) -> Any:
+    """The examples of the given rows as a fold sees them; leaves are [folds or 1, rows, ...]."""
+    return jax.tree.map(lambda a: a[jnp.minimum(fold, a.shape[0] - 1), rows], examples)
+
+
+def _watched_step(functions, layout, examples, leaves, diverged, last_loss, number, rows, settings, fold):
+    """A member's step, noting the first step whose loss is not finite and the last loss before it."""
+    batch = take(examples, fold, rows)
+    state, metrics = run_step(functions, layout.unpack(leaves), batch, settings)
+    loss = metrics.get("loss", jnp.float32(0.0))
+    finite = jnp.isfinite(loss)
+    healthy = diverged < 0
+    last_loss = jnp.where(healthy & finite, loss, last_loss)
+    diverged = jnp.where(healthy & ~finite, number, diverged)
+    return (layout.pack(state), diverged, last_loss), metrics
+
+
+def _finish_epoch(
+    functions, layout, best, examples, validation, epoch, last, slot, leaves, diverged, last_loss, train, settings, fold
+):
+    """Evaluate a member, freeze it if it diverged, keep it if it is better than before."""
+    finite = functools.reduce(jnp.logical_and, [jnp.isfinite(a).all() for a in leaves if _is_float(a)], True)
+    diverged = jnp.where((diverged < 0) & ~finite, last, diverged)
+    healthy = diverged < 0
+    # A frozen member goes back to the start of the epoch in which it failed; its moments would be poisoned.
+    leaves = [jnp.where(healthy, new, old) for new, old in zip(leaves, slot["state"], strict=True)]
+    state = layout.unpack(leaves)
+    if functions.evaluate is None:
+        metrics, score = {}, train.get("loss", jnp.float32(0.0))
+    else:
+        metrics = functions.evaluate(state, take(examples, fold, validation[fold]))
+        metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
+        score = metrics[functions.score]
+    loss = metrics.get("loss", jnp.float32(0.0))
+    gain = score - slot["best_score"] if functions.rising else slot["best_score"] - score
+    better = healthy & ((gain > 0) | ((gain == 0) & (loss < slot["best_loss"])))
+    if functions.after_epoch is not None:
+        changed = layout.pack(functions.after_epoch(state, {**metrics, "score": score}, settings))
+        leaves = [jnp.where(healthy, new, old) for new, old in zip(changed, leaves, strict=True)]
+    kept = best.pack(functions.keep(state))
+    new = {
+        "state": leaves,
+        "best": [jnp.where(better, now, before) for now, before in zip(kept, slot["best"], strict=True)],
+        "best_score": jnp.where(better, score, slot["best_score"]),
+        "best_loss": jnp.where(better, loss, slot["best_loss"]),
+        "best_epoch": jnp.where(better, epoch, slot["best_epoch"]),
+        "diverged": diverged,
+        "last_loss": last_loss,
+    }
+    watched = {name: new[name] for name in ("best_score", "best_epoch", "diverged", "last_loss")}
+    return new, {"train": train, "validation": metrics, "score": score, **watched}
+
+
+def _is_float(array: Any) -> bool:
+    return jnp.issubdtype(array.dtype, jnp.inexact)

@@ -1,0 +1,116 @@
+"""What every architecture is: a frozen description that builds a network."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from ..catalogue import Catalogue
+from ..errors import UsageError, one_of
+from ..settings import as_written, check
+from ..task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A frozen, serializable description of a network.
+
+    A subclass declares its fields with `fathom.settings.static`; a field may hold a sweep until
+    `fathom.settings.expand` has made single points of it.
+
+    Attributes:
+        name: the word a user types and a settings file says.
+
+    Raises:
+        UsageError: at construction, if a field is not allowed.
+    """
+
+    name: ClassVar[str] = ""
+
+    def __post_init__(self):
+        check(self)
+
+    def build(self, task: Task, key: PRNGKeyArray) -> eqx.Module:
+        """The network at its first weights.
+
+        Args:
+            task: what goes in and what comes out.
+            key: the random key; may be traced.
+
+        Returns:
+            A batch-first module: ``model(x, *, key, state, inference) -> (y [batch, outputs], state)``.
+        """
+        return self.initialize(task, key)[0]
+
+    def initialize(self, task: Task, key: PRNGKeyArray) -> tuple[eqx.Module, eqx.nn.State | None]:
+        """The network at its first weights, and its first state.
+
+        Args:
+            task: what goes in and what comes out.
+            key: the random key; may be traced.
+
+        Returns:
+            The module that `build` gives, and the state to call it with; None where it keeps none.
+        """
+        return self.build(task, key), None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as a settings file writes it: the name, then every field."""
+        fields = {field.name: as_written(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {"name": self.name, **fields}
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A record of the catalogue of architectures.
+
+    Attributes:
+        name: the word a user types.
+        factory: the architecture's class.
+        summary: one line for the user.
+        reference: where it comes from.
+        convex: whether the training loss is convex in its weights (for a convex loss).
+        has_dropout: whether it has places where numbers are dropped.
+        keeps_shape: whether it makes use of an example's shape; if not, examples are flattened.
+    """
+
+    name: str
+    factory: Callable[..., Architecture]
+    summary: str
+    reference: str
+    convex: bool = False
+    has_dropout: bool = False
+    keeps_shape: bool = False
+
+
+MODELS: Catalogue[Model] = Catalogue("model")
+
+
+def from_dict(written: Mapping[str, Any]) -> Architecture:
+    """The architecture that a settings file names.
+
+    Args:
+        written: a mapping with "name" and any of the architecture's fields, as `to_dict` gives it.
+
+    Returns:
+        The architecture.
+
+    Raises:
+        UsageError: if the name or a field is unknown, or a value is not allowed.
+
+    Example:
+        >>> from fathom import models
+        >>> models.from_dict({"name": "mlp", "width": 32})
+        MLP(width=32, depth=2, activation='relu', init='he')
+    """
+    fields = dict(written)
+    if "name" not in fields:
+        raise UsageError(f"name=? is missing from the model; use one of: {', '.join(MODELS.names())}")
+    factory = MODELS[fields.pop("name")].factory
+    allowed = [field.name for field in dataclasses.fields(factory)]  # pyright: ignore[reportArgumentType]
+    for field in fields:
+        if field not in allowed:
+            raise one_of("model setting", field, allowed)
+    return factory(**fields)

@@ -1,0 +1,176 @@
+"""Multi-layer perceptrons: non-linear, and linear all the way down."""
+
+import dataclasses
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..nn import ACTIVATIONS, INITS, Activate, Dropout, Linear
+from ..settings import static
+from ..task import Task
+from .architecture import MODELS, Architecture, Model
+
+
+class Perceptron(eqx.Module):
+    """Affine layers with an activation and dropout after each but the last.
+
+    Attributes:
+        layers: the affine layers, first to last.
+        activations: one for each layer but the last.
+        dropout: one rate for every hidden layer.
+    """
+
+    layers: tuple[Linear, ...]
+    activations: tuple[Activate, ...]
+    dropout: Dropout
+
+    def __init__(self, sizes: tuple[int, ...], activation: str, init: str, key: PRNGKeyArray):
+        """Draw the weights: gain of the activation in the hidden layers, gain 1 in the last.
+
+        Args:
+            sizes: numbers per example before the first layer and after each layer.
+            activation: a name in `fathom.nn.ACTIVATIONS`.
+            init: a name in `fathom.nn.INITS`.
+            key: the random key; may be traced.
+        """
+        last = len(sizes) - 2
+        gain = ACTIVATIONS[activation].gain or 1.0
+        keys = jax.random.split(key, last + 1)
+        self.layers = tuple(
+            Linear(sizes[i], sizes[i + 1], keys[i], init=init, gain=gain if i < last else 1.0)
+            for i in range(last + 1)
+        )
+        self.activations = tuple(Activate(activation) for _ in range(last))
+        self.dropout = Dropout()
+
+    def __call__(
+        self,
+        x: Float[Array, "batch *features"],
+        *,
+        key: PRNGKeyArray | None = None,
+        state: eqx.nn.State | None = None,
+        inference: bool = False,
+    ) -> tuple[Float[Array, "batch outputs"], eqx.nn.State | None]:
+        """The forward pass.
+
+        Args:
+            x: a batch; examples with a shape are flattened.
+            key: for dropout; needed unless `inference` or the rate is the Python number 0.
+            state: passed through.
+            inference: True switches dropout off.
+
+        Returns:
+            y [batch, outputs], and the state.
+        """
+        x = x.reshape(x.shape[0], -1)
+        hidden = len(self.activations)
+        draws = key is not None and hidden > 0 and not (inference or self.dropout.is_off)
+        keys = jax.random.split(key, hidden) if draws else (None,) * hidden
+        for layer, activation, drop_key in zip(self.layers, self.activations, keys, strict=False):
+            x, _ = activation(layer(x)[0])
+            x, _ = self.dropout(x, key=drop_key, inference=inference)
+        return self.layers[-1](x)[0], state
+
+
+_ELEMENTWISE = [record.name for record in ACTIVATIONS if record.elementwise]
+
+
+@dataclasses.dataclass(frozen=True)
+class MLP(Architecture):
+    """A multi-layer perceptron: `depth` hidden layers of `width` units, then an affine layer.
+
+    Attributes:
+        width: units of each hidden layer.
+        depth: hidden layers; 0 leaves one affine layer.
+        activation: an elementwise activation of `fathom.nn.ACTIVATIONS`.
+        init: an initialization of `fathom.nn.INITS`.
+
+    Example:
+        >>> network = MLP(width=8).build(Task.classification(4, 3), jax.random.key(0))
+        >>> y, _ = network(jnp.ones((5, 4)))
+        >>> y.shape
+        (5, 3)
+
+    Reference: Rumelhart, Hinton & Williams 1986, "Learning representations by back-propagating errors".
+    """
+
+    name: ClassVar[str] = "mlp"
+
+    width: int = static(64, low=1, high=1_000_000, help="units of each hidden layer")
+    depth: int = static(2, low=0, high=10_000, help="hidden layers")
+    activation: str = static("relu", choices=_ELEMENTWISE, help="what each hidden unit applies")
+    init: str = static("he", choices=INITS.names(), help="how the first weights are drawn")
+
+    def build(self, task: Task, key: PRNGKeyArray) -> Perceptron:
+        """The network at its first weights.
+
+        Args:
+            task: what goes in and what comes out.
+            key: the random key; may be traced.
+
+        Returns:
+            A batch-first module.
+        """
+        sizes = (task.size, *[self.width] * self.depth, task.outputs)
+        return Perceptron(sizes, self.activation, self.init, key)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepLinear(Architecture):
+    """A deep linear network: a product of matrices, so a linear function that is learned along a curved path.
+
+    Attributes:
+        width: units of each hidden layer.
+        depth: hidden layers; 0 leaves one affine layer.
+        init: an initialization of `fathom.nn.INITS`.
+
+    Example:
+        >>> network = DeepLinear(width=8, depth=3).build(Task.regression(4), jax.random.key(0))
+        >>> len(network.layers)
+        4
+
+    Reference: Saxe, McClelland & Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks".
+    """
+
+    name: ClassVar[str] = "deep_linear"
+
+    width: int = static(64, low=1, high=1_000_000, help="units of each hidden layer")
+    depth: int = static(2, low=0, high=10_000, help="hidden layers")
+    init: str = static("fan_in", choices=INITS.names(), help="how the first weights are drawn")
+
+    def build(self, task: Task, key: PRNGKeyArray) -> Perceptron:
+        """The network at its first weights.
+
+        Args:
+            task: what goes in and what comes out.
+            key: the random key; may be traced.
+
+        Returns:
+            A batch-first module.
+        """
+        sizes = (task.size, *[self.width] * self.depth, task.outputs)
+        return Perceptron(sizes, "identity", self.init, key)
+
+
+MODELS.add(
+    Model(
+        "mlp",
+        MLP,
+        "multi-layer perceptron of any depth and width",
+        "Rumelhart, Hinton & Williams 1986",
+        has_dropout=True,
+    )
+)
+MODELS.add(
+    Model(
+        "deep_linear",
+        DeepLinear,
+        "product of matrices: linear function, non-linear learning",
+        "Saxe, McClelland & Ganguli 2014",
+        has_dropout=True,
+    )
+)

@@ -1,0 +1,236 @@
+"""Settings: what a field of an architecture or a recipe may be, and how a sweep over them is written.
+
+Every field of a settings class is declared static (changes the compiled program) or dynamic (is only a
+number in it). A user sweeps either kind by giving several values.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from .errors import UsageError, one_of
+
+_KEY = "fathom"
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """What a field's declaration says.
+
+    Attributes:
+        kind: "static" or "dynamic".
+        low: smallest value allowed (included).
+        high: largest value allowed (included).
+        neutral: for a dynamic field, the value at which it does nothing, where leaving the work out is
+            cheaper than doing it (dropout 0); None where the work costs nothing.
+        choices: for a static field, the words allowed.
+        help: one line for the user.
+    """
+
+    kind: str
+    low: float = -math.inf
+    high: float = math.inf
+    neutral: float | None = None
+    choices: tuple[str, ...] | None = None
+    help: str = ""
+
+
+def dynamic(default: float, low: float, high: float, *, neutral: float | None = None, help: str = "") -> Any:
+    """Declare a field that is only a number in the compiled program: sweeping it compiles nothing.
+
+    Args:
+        default: the value when none is given.
+        low: smallest value allowed.
+        high: largest value allowed.
+        neutral: the value at which the field does nothing, if leaving it out saves work.
+        help: one line for the user.
+
+    Returns:
+        A dataclass field.
+    """
+    declaration = Declaration("dynamic", low, high, neutral, None, help)
+    return dataclasses.field(default=default, metadata={_KEY: declaration})
+
+
+def static(
+    default: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    choices: Sequence[str] | None = None,
+    help: str = "",
+) -> Any:
+    """Declare a field that changes the compiled program: each value swept is one more program.
+
+    Args:
+        default: the value when none is given.
+        low: smallest value allowed, for a number.
+        high: largest value allowed, for a number.
+        choices: the words allowed, for a word.
+        help: one line for the user.
+
+    Returns:
+        A dataclass field.
+    """
+    declaration = Declaration("static", low, high, None, tuple(choices) if choices else None, help)
+    return dataclasses.field(default=default, metadata={_KEY: declaration})
+
+
+def declarations(settings: Any) -> dict[str, Declaration]:
+    """The declared fields of a settings class or instance, by name."""
+    return {f.name: f.metadata[_KEY] for f in dataclasses.fields(settings) if _KEY in f.metadata}
+
+
+def names_of(settings: Any, kind: str) -> list[str]:
+    """The names of the fields declared "static" or "dynamic"."""
+    return [name for name, declared in declarations(settings).items() if declared.kind == kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Several values of one setting.
+
+    Attributes:
+        values: the values, in order.
+        written: how a settings file says it ({"log": [1e-4, 1e-1, 8]}); None for a plain list.
+    """
+
+    values: tuple[Any, ...]
+    written: Mapping[str, Any] | None = None
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def log_grid(low: float, high: float, count: int) -> Sweep:
+    """Values evenly spaced in the logarithm, both ends included.
+
+    Args:
+        low: the smallest value, above zero.
+        high: the largest value.
+        count: how many values, at least 1.
+
+    Returns:
+        The sweep.
+
+    Raises:
+        UsageError: if `low` is not above zero, `high` not above `low`, or `count` below 1.
+
+    Example:
+        >>> log_grid(1e-3, 1e-1, 3).values
+        (0.001, 0.01, 0.1)
+    """
+    if not 0 < low < high:
+        raise UsageError(f"log_grid: low={low!r}, high={high!r}: give 0 < low < high")
+    ratio = math.log(high / low)
+    return _grid("log", low, high, count, lambda share: low * math.exp(ratio * share))
+
+
+def linear_grid(low: float, high: float, count: int) -> Sweep:
+    """Values evenly spaced, both ends included.
+
+    Args:
+        low: the smallest value.
+        high: the largest value.
+        count: how many values, at least 1.
+
+    Returns:
+        The sweep.
+
+    Raises:
+        UsageError: if `high` is not above `low` or `count` is below 1.
+
+    Example:
+        >>> linear_grid(0.0, 0.4, 3).values
+        (0.0, 0.2, 0.4)
+    """
+    if not low < high:
+        raise UsageError(f"linear_grid: low={low!r}, high={high!r}: give low < high")
+    return _grid("linear", low, high, count, lambda share: low + (high - low) * share)
+
+
+def _grid(kind: str, low: float, high: float, count: int, at) -> Sweep:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise UsageError(f"{kind}_grid: count={count!r}: give a whole number, 1 or more")
+    shares = [0.0] if count == 1 else [i / (count - 1) for i in range(count)]
+    values = tuple(float(f"{at(share):.6g}") for share in shares)
+    return Sweep(values, {kind: [low, high, count]})
+
+
+def as_sweep(value: Any) -> Sweep | None:
+    """The sweep that a field's value stands for, or None where it is a single value.
+
+    A list or tuple is a sweep; so is what a settings file writes as ``{log = [from, to, how many]}`` or
+    ``{linear = [...]}``.
+    """
+    if isinstance(value, Sweep):
+        return value
+    if isinstance(value, (list, tuple)):
+        return Sweep(tuple(value))
+    if isinstance(value, Mapping):
+        if set(value) == {"log"}:
+            return log_grid(*value["log"])
+        if set(value) == {"linear"}:
+            return linear_grid(*value["linear"])
+        raise UsageError(f"{dict(value)!r} is no sweep; write {{log = [from, to, how many]}}, {{linear = …}} or a list")
+    return None
+
+
+def as_written(value: Any) -> Any:
+    """The value of a field as a settings file writes it."""
+    sweep = as_sweep(value)
+    if sweep is None:
+        return value
+    return dict(sweep.written) if sweep.written else list(sweep.values)
+
+
+Settings = TypeVar("Settings")
+
+
+def check(settings: Any) -> None:
+    """Check every declared field of a settings object, each value of a sweep included.
+
+    Raises:
+        UsageError: naming the field, the value, what is allowed.
+    """
+    for name, declared in declarations(settings).items():
+        value = getattr(settings, name)
+        sweep = as_sweep(value)
+        if sweep is not None and not sweep.values:
+            raise UsageError(f"{name}=[] has no value; give at least one")
+        for single in sweep.values if sweep is not None else (value,):
+            _check_value(name, single, declared)
+
+
+def _check_value(name: str, value: Any, declared: Declaration) -> None:
+    if declared.choices is not None:
+        if value not in declared.choices:
+            raise one_of(name, value, declared.choices)
+        return
+    if value is None and declared.kind == "dynamic":
+        raise UsageError(f"{name}=None is not a number; give the neutral number ({declared.neutral}) to switch it off")
+    if declared.low == -math.inf and declared.high == math.inf and declared.kind == "static":
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or math.isnan(value) or not declared.low <= value <= declared.high:
+        raise UsageError(f"{name}={value!r} is not allowed; give a number from {declared.low:g} to {declared.high:g}")
+
+
+def expand(settings: Settings) -> list[Settings]:
+    """Every point of the grid that a settings object's sweeps span, the last field fastest.
+
+    Args:
+        settings: a frozen settings object, any of whose declared fields may hold a sweep.
+
+    Returns:
+        Settings objects of the same class whose fields hold single values.
+    """
+    swept = [(name, s.values) for name in declarations(settings) if (s := as_sweep(getattr(settings, name)))]
+    names = [name for name, _ in swept]
+    points = itertools.product(*(values for _, values in swept))
+    return [dataclasses.replace(settings, **dict(zip(names, point, strict=True))) for point in points]  # pyright: ignore

@@ -107,6 +107,42 @@ class Sweep:
         return len(self.values)
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """An interval to draw values of one setting from; every value that is drawn makes one more candidate.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest value.
+        log: whether the draw is uniform in the logarithm.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            zero = "0 < " if self.log else ""
+            raise UsageError(f"range: low={self.low!r}, high={self.high!r}: give {zero}low < high")
+
+    def at(self, share: float) -> float:
+        """The value that a share (0 to 1) of the interval lies below."""
+        if self.log:
+            return float(f"{self.low * (self.high / self.low) ** share:.6g}")
+        return float(f"{self.low + (self.high - self.low) * share:.6g}")
+
+
+def log_range(low: float, high: float) -> Range:
+    """An interval to draw from, uniformly in the logarithm (``{log = [low, high]}`` in a settings file)."""
+    return Range(low, high, log=True)
+
+
+def linear_range(low: float, high: float) -> Range:
+    """An interval to draw from uniformly (``{linear = [low, high]}`` in a settings file)."""
+    return Range(low, high)
+
+
 def log_grid(low: float, high: float, count: int) -> Sweep:
     """Values evenly spaced in the logarithm, both ends included.
 
@@ -162,31 +198,49 @@ def _grid(kind: str, low: float, high: float, count: int, at) -> Sweep:
     return Sweep(values, {kind: [low, high, count]})
 
 
-def as_sweep(value: Any) -> Sweep | None:
-    """The sweep that a field's value stands for, or None where it is a single value.
+def read_setting(value: Any) -> Any:
+    """What a settings file writes for one field: a `Sweep`, a `Range`, or the value itself.
 
-    A list or tuple is a sweep; so is what a settings file writes as ``{log = [from, to, how many]}`` or
-    ``{linear = [...]}``.
+    ``{log = [from, to, how many]}`` and ``{linear = [...]}`` are grids; with two numbers they are ranges to
+    draw from; a list is a sweep.
+
+    Raises:
+        UsageError: if a table is none of these.
     """
-    if isinstance(value, Sweep):
-        return value
     if isinstance(value, (list, tuple)):
         return Sweep(tuple(value))
-    if isinstance(value, Mapping):
-        if set(value) == {"log"}:
-            return log_grid(*value["log"])
-        if set(value) == {"linear"}:
-            return linear_grid(*value["linear"])
-        raise UsageError(f"{dict(value)!r} is no sweep; write {{log = [from, to, how many]}}, {{linear = …}} or a list")
-    return None
+    if not isinstance(value, Mapping):
+        return value
+    kinds = {"log": (log_range, log_grid), "linear": (linear_range, linear_grid)}
+    ((kind, numbers),) = value.items() if len(value) == 1 else ((None, ()),)
+    if kind in kinds and isinstance(numbers, (list, tuple)) and len(numbers) in (2, 3):
+        return kinds[kind][len(numbers) - 2](*numbers)
+    raise UsageError(
+        f"{dict(value)!r} is no sweep; write {{log = [from, to, how many]}} or {{linear = [...]}} for a grid, "
+        "the same with two numbers for a range to draw from, or a list"
+    )
+
+
+def as_sweep(value: Any) -> Sweep | None:
+    """The sweep that a field's value stands for, or None where it is a single value or a range."""
+    read = read_setting(value)
+    return read if isinstance(read, Sweep) else None
+
+
+def as_range(value: Any) -> Range | None:
+    """The range that a field's value stands for, or None."""
+    read = read_setting(value)
+    return read if isinstance(read, Range) else None
 
 
 def as_written(value: Any) -> Any:
     """The value of a field as a settings file writes it."""
-    sweep = as_sweep(value)
-    if sweep is None:
-        return value
-    return dict(sweep.written) if sweep.written else list(sweep.values)
+    read = read_setting(value)
+    if isinstance(read, Range):
+        return {"log" if read.log else "linear": [read.low, read.high]}
+    if isinstance(read, Sweep):
+        return dict(read.written) if read.written else list(read.values)
+    return value
 
 
 Settings = TypeVar("Settings")
@@ -200,10 +254,16 @@ def check(settings: Any) -> None:
     """
     for name, declared in declarations(settings).items():
         value = getattr(settings, name)
-        sweep = as_sweep(value)
+        sweep, interval = as_sweep(value), as_range(value)
         if sweep is not None and not sweep.values:
             raise UsageError(f"{name}=[] has no value; give at least one")
-        for single in sweep.values if sweep is not None else (value,):
+        if interval is not None and declared.kind == "static":
+            raise UsageError(f"{name}: a range to draw from needs a dynamic setting; give a list of values")
+        if interval is not None:
+            values = (interval.low, interval.high)
+        else:
+            values = sweep.values if sweep is not None else (value,)
+        for single in values:
             _check_value(name, single, declared)
 
 
@@ -221,16 +281,37 @@ def _check_value(name: str, value: Any, declared: Declaration) -> None:
         raise UsageError(f"{name}={value!r} is not allowed; give a number from {declared.low:g} to {declared.high:g}")
 
 
-def expand(settings: Settings) -> list[Settings]:
-    """Every point of the grid that a settings object's sweeps span, the last field fastest.
+def expand(settings: Settings, samples: int = 1, seed: int = 0) -> list[Settings]:
+    """Every point that a settings object's sweeps and ranges stand for.
+
+    Sweeps span a grid, the last field fastest. Where there are ranges, each grid point is joined with
+    `samples` draws from them: a scrambled Sobol sequence, whose first draws are the same however many follow.
 
     Args:
-        settings: a frozen settings object, any of whose declared fields may hold a sweep.
+        settings: a frozen settings object, any of whose declared fields may hold a sweep or a range.
+        samples: draws from the ranges, if there are any.
+        seed: of the draws.
 
     Returns:
         Settings objects of the same class whose fields hold single values.
+
+    Raises:
+        UsageError: if `samples` is below 1.
+
+    References:
+        Sobol 1967; Owen 1998 (the scrambling).
     """
-    swept = [(name, s.values) for name in declarations(settings) if (s := as_sweep(getattr(settings, name)))]
-    names = [name for name, _ in swept]
-    points = itertools.product(*(values for _, values in swept))
-    return [dataclasses.replace(settings, **dict(zip(names, point, strict=True))) for point in points]  # pyright: ignore
+    if samples < 1:
+        raise UsageError(f"samples={samples!r} is not allowed; give a whole number, 1 or more")
+    values = {name: getattr(settings, name) for name in declarations(settings)}
+    swept = {name: sweep.values for name, value in values.items() if (sweep := as_sweep(value)) is not None}
+    ranges = {name: interval for name, value in values.items() if (interval := as_range(value)) is not None}
+    draws: list[dict[str, float]] = [{}]
+    if ranges:
+        from scipy.stats import qmc
+
+        shares = qmc.Sobol(len(ranges), rng=seed).random_base2(math.ceil(math.log2(max(2, samples))))
+        draws = [{n: r.at(float(u)) for (n, r), u in zip(ranges.items(), row, strict=True)} for row in shares[:samples]]
+    grid = itertools.product(*swept.values())
+    points = [dict(zip(swept, point, strict=True)) for point in grid]
+    return [dataclasses.replace(settings, **point, **draw) for point in points for draw in draws]  # pyright: ignore

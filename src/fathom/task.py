@@ -65,11 +65,11 @@ class Task:
                 raise UsageError(f"classes={self.classes!r}: a regression task has none; leave classes out")
             return
         if len(self.classes) < 2:
-            raise UsageError(f"classes={self.classes!r}: a classification task has 2 or more; name each class")
+            raise UsageError(f"classes={self.classes!r}: classification needs 2 or more; name each class")
         if self.outputs != len(self.classes) and not (self.outputs == 1 and len(self.classes) == 2):
             raise UsageError(
-                f"outputs={self.outputs!r} does not fit {len(self.classes)} classes; give one output a class, "
-                "or one output for two classes"
+                f"outputs={self.outputs!r} does not fit {len(self.classes)} classes; give one a class, "
+                "or one for two classes"
             )
 
     @classmethod

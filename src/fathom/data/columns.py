@@ -82,7 +82,7 @@ def clean_text(values: Iterable[object]) -> np.ndarray:
 
 
 def type_text(name: str, values: np.ndarray) -> RawColumn:
-    """The column that clean text stands for: numbers if every cell is one, dates if every cell is one, else text.
+    """The column that clean text stands for: numbers or dates if every cell is one, else text.
 
     Args:
         name: the column's name.
@@ -146,10 +146,14 @@ def as_numbers(column: RawColumn, kind: str) -> np.ndarray:
                          for r, v in enumerate(column.values)])  # fmt: skip
     fits = {"numeric": ("number", "boolean"), "boolean": ("boolean", "number"), "date": ("date",)}[kind]
     if column.kind not in fits:
-        raise DataError(f"column {column.name!r} holds {column.kind} values; it must hold {kind} ones, as in training")
+        raise DataError(
+            f"column {column.name!r} holds {column.kind} values; it must hold {kind} ones, as in training"
+        )
     values = finite(column.values)
     if kind == "boolean" and not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-        raise DataError(f"column {column.name!r} holds numbers other than 0 and 1; it must be boolean, as in training")
+        raise DataError(
+            f"column {column.name!r} holds numbers other than 0 and 1; it must be boolean, as in training"
+        )
     return values
 
 
@@ -182,7 +186,7 @@ def _number(text: str) -> float | None:
     if "_" in text or not text.isascii():
         return None
     try:
-        return float(finite(np.float64(text)))
+        return float(finite(np.array(float(text))))
     except ValueError:
         return None
 

@@ -16,8 +16,8 @@ class Table:
     """The cells of a schema's used columns.
 
     Attributes:
-        numeric: float64 [rows, columns], NaN = missing: the columns of `Schema.numeric`; a boolean is 0 or 1, a
-            date is days since 1970-01-01.
+        numeric: float64 [rows, columns], NaN = missing: the columns of `Schema.numeric`; a boolean is 0 or 1,
+            a date is days since 1970-01-01.
         categorical: object [rows, columns] of str or None: the columns of `Schema.categorical`.
 
     Example:
@@ -119,7 +119,9 @@ def _spelled_otherwise(texts: np.ndarray, index: dict, name: str, classes: Seque
             close = difflib.get_close_matches(text, classes, n=1)
             hint = f"; did you mean {close[0]!r}" if close else ""
             known = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
-            raise DataError(f"target {name!r}, row {row + 1}: {text!r} is none of the classes learned ({known}){hint}")
+            raise DataError(
+                f"target {name!r}, row {row + 1}: {text!r} is none of the classes learned ({known}){hint}"
+            )
         places.append(place)
     return np.array(places, dtype=np.int32)
 

@@ -96,7 +96,9 @@ class Schema:
         """The schema that `to_dict` wrote."""
         read = lambda c: Column(**{**c, "categories": _tupled(c["categories"])})  # noqa: E731
         return cls(
-            tuple(read(c) for c in written["columns"]), read(written["target"]), tuple(read(c) for c in written["ignored"])
+            tuple(read(c) for c in written["columns"]),
+            read(written["target"]),
+            tuple(read(c) for c in written["ignored"]),
         )
 
 
@@ -131,15 +133,17 @@ def infer_schema(
     notes += [f"column {column.name!r} is ignored: {column.reason}" for column in ignored]
     notes += _category_notes(used, features)
     if not used:
-        raise DataError(f"target={target!r}: no usable column is left to predict from; {'; '.join(notes) or 'add one'}")
+        raise DataError(
+            f"target={target!r}: no usable column is left to predict from; {'; '.join(notes) or 'add one'}"
+        )
     return Schema(used, Column(target, "target", classes), ignored), tuple(notes)
 
 
 def infer_kind(goal: RawColumn, kind: str | None = None) -> tuple[str, list[str]]:
     """The kind of task that a target column asks for.
 
-    Text and booleans are classes. Numbers are classes if all are whole and there are two of them, or at most 20
-    that make up at most 5 % of the rows; else they are a quantity.
+    Text and booleans are classes. Numbers are classes if all are whole and there are two different ones, or
+    at most 20 that are at most 5 % as many as the rows; else they are a quantity.
 
     Args:
         goal: the target column, without missing cells.
@@ -155,10 +159,14 @@ def infer_kind(goal: RawColumn, kind: str | None = None) -> tuple[str, list[str]
     if kind is not None and kind not in ("classification", "regression"):
         raise one_of("kind", kind, ("classification", "regression"))
     if goal.kind in ("date", "unsupported"):
-        raise DataError(f"target={goal.name!r} holds {goal.reason or 'dates'}; choose a column of numbers or of classes")
+        raise DataError(
+            f"target={goal.name!r} holds {goal.reason or 'dates'}; choose a column of numbers or of classes"
+        )
     if goal.kind != "number":
         if kind == "regression":
-            raise DataError(f"target={goal.name!r} holds no numbers; use kind='classification' or another column")
+            raise DataError(
+                f"target={goal.name!r} holds no numbers; use kind='classification' or another column"
+            )
         return "classification", []
     if kind is not None:
         return kind, []
@@ -168,18 +176,21 @@ def infer_kind(goal: RawColumn, kind: str | None = None) -> tuple[str, list[str]
     if whole and len(distinct) > 2 and len(distinct) <= MAX_NUMBER_CLASSES:
         chosen, other = ("classification", "regression") if few else ("regression", "classification")
         word = "classes" if few else "a quantity"
-        note = f"target {goal.name!r}: its {len(distinct)} whole numbers are read as {word}; kind={other!r} reads them otherwise"
-        return chosen, [note]
+        note = f"target {goal.name!r}: its {len(distinct)} whole numbers are read as {word}"
+        return chosen, [f"{note}; kind={other!r} reads them otherwise"]
     return ("classification" if whole and (few or len(distinct) == 2) else "regression"), []
 
 
 def _classes(goal: RawColumn) -> tuple[str, ...]:
+    classes: tuple[str, ...]
     if goal.kind == "number":
         classes = tuple(number_text(value) for value in np.unique(goal.values))
     else:
         classes = tuple(sorted(set(as_texts(goal).tolist())))
     if len(classes) < 2:
-        raise DataError(f"target={goal.name!r} has one value only ({classes[0]!r}); choose a column that varies")
+        raise DataError(
+            f"target={goal.name!r} has one value only ({', '.join(classes)}); choose a column that varies"
+        )
     if len(classes) > max(2, len(goal.values) / 2):
         raise DataError(
             f"target={goal.name!r} has {len(classes)} classes in {len(goal.values)} rows; "
@@ -242,7 +253,8 @@ def _category_notes(used: Sequence[Column], features: Sequence[RawColumn]) -> li
         if column.categories is not None and len(column.categories) == MAX_CATEGORIES:
             distinct = len(set(raw[column.name].values.tolist()) - {None})
             if distinct > MAX_CATEGORIES:
-                notes.append(f"column {column.name!r}: its {MAX_CATEGORIES} most frequent of {distinct} values are kept")
+                kept = f"its {MAX_CATEGORIES} most frequent of {distinct} values are kept"
+                notes.append(f"column {column.name!r}: {kept}")
     return notes
 
 

@@ -1,12 +1,15 @@
-"""Table files, read by DuckDB: CSV and its relatives, Parquet, JSON lines, each of the text formats also as .gz.
+"""Table files, read by DuckDB: CSV and its relatives, Parquet, JSON lines; the text formats also as .gz.
 
-A text file is read with nothing left to guessing inside DuckDB: the delimiter and the header are decided here,
-every cell arrives as text, and a column is numbers only if each of its cells is one.
+A text file is read with nothing left to guessing inside DuckDB: the delimiter and the header are decided
+here, every cell arrives as text, and a column is numbers only if each of its cells is one.
 """
 
+import codecs
 import csv
 import gzip
+import io
 import re
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +24,9 @@ _PARQUET = (".parquet", ".pq")
 _JSON = (".json", ".jsonl", ".ndjson")
 _SAMPLE_BYTES = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|", " ")
-_NUMBER_TYPES = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|REAL|DOUBLE|U?INT(128)?|BIGNUM)$")
+_NUMBER_TYPES = re.compile(
+    r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|REAL|DOUBLE|U?INT(128)?|BIGNUM)$"
+)
 _DATE_TYPES = re.compile(r"^(DATE|TIMESTAMP.*)$")
 _TEXT_TYPES = re.compile(r"^(VARCHAR|ENUM.*|UUID|\"?NULL\"?)$")
 
@@ -47,7 +52,7 @@ def read_file(path: str | Path, expected: Collection[str] = ()) -> list[RawColum
     """The columns of a table file, in its order.
 
     Args:
-        path: a file: .parquet, .json/.jsonl/.ndjson, or delimited text under any other name; text also as .gz.
+        path: .parquet, .json/.jsonl/.ndjson, or delimited text under any other name; text also as .gz.
         expected: names that the file should hold; one of them in the first row makes that row a header.
 
     Returns:
@@ -60,19 +65,17 @@ def read_file(path: str | Path, expected: Collection[str] = ()) -> list[RawColum
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     try:
-        connection = _connect(path)
-        if kind in _PARQUET:
-            names = _load(connection, "read_parquet(?)", path)
-        elif kind in _JSON:
-            names = _load(connection, "read_json(?, format='auto', sample_size=-1)", path)
-        else:
-            layout = detect_layout(path, expected)
-            names = list(layout.names)
-            _load_text(connection, path, layout)
-        columns = _columns(connection, names)
+        with _connect(path) as connection:
+            if kind in _PARQUET:
+                names = _load(connection, "read_parquet(?)", path)
+            elif kind in _JSON:
+                names = _load(connection, "read_json(?, format='auto', sample_size=-1)", path)
+            else:
+                names = _load_text(connection, path, detect_layout(path, expected))
+            columns = _columns(connection, names)
     except duckdb.Error as error:
         raise DataError(f"file {str(path)!r} cannot be read as a table: {_first_lines(error)}") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"file {str(path)!r} cannot be read: {error}") from None
     if len(columns[0].values) == 0:
         raise DataError(f"file {str(path)!r} has no rows; give at least one under the header")
@@ -82,8 +85,8 @@ def read_file(path: str | Path, expected: Collection[str] = ()) -> list[RawColum
 def detect_layout(path: str | Path, expected: Collection[str] = ()) -> Layout:
     """How a text table is written, from its first megabyte.
 
-    The first row is a header if it holds one of the names expected; or a word above a column of numbers; or, in
-    a table of words only, no value that comes again below it.
+    The first row is a header if it holds one of the names expected; or a word above a column of numbers; or,
+    in a table of words only, no value that comes again below it.
 
     Args:
         path: the file.
@@ -103,7 +106,7 @@ def detect_layout(path: str | Path, expected: Collection[str] = ()) -> Layout:
     if not rows:
         raise DataError(f"file {str(path)!r} is empty; give a table with a header and rows")
     first = [cell.strip(BLANKS) for cell in rows[0]]
-    header = _is_header(first, rows[1:2000], expected)
+    header = _is_header(first, rows[1:500], expected)
     width = len(first)
     return Layout(delimiter, header, tuple(_unique(first if header else [""] * width)), encoding)
 
@@ -124,21 +127,26 @@ def _escaped(path: Path) -> str:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, reader: str, path: Path) -> list[str]:
-    names = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {reader}", [_escaped(path)]).fetchall()]
-    aliases = ", ".join(f"c{place}" for place in range(len(names)))
-    connection.execute(f"CREATE TABLE t AS SELECT * FROM {reader} AS source({aliases})", [_escaped(path)])
-    return _unique(names)
+    """Read a file into the table t, its columns renamed c0, c1, … and its text cleaned; their own names."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {reader}", [_escaped(path)]).fetchall()
+    cells = [f"c{place}" for place in range(len(described))]
+    chosen = [
+        f"{_clean(cell)} AS {cell}" if _TEXT_TYPES.match(row[1]) else cell
+        for cell, row in zip(cells, described, strict=True)
+    ]
+    source = f"SELECT {', '.join(chosen)} FROM {reader} AS source({', '.join(cells)})"
+    connection.execute(f"CREATE TABLE t AS {source}", [_escaped(path)])
+    return _unique([row[0] for row in described])
 
 
-def _load_text(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> None:
+def _load_text(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> list[str]:
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(layout.names)))
     packed = "gzip" if path.suffix.lower() == ".gz" else "none"
-    connection.execute(
-        f"""CREATE TABLE t AS SELECT * FROM read_csv(?, auto_detect = false, header = {layout.header},
-        delim = {_literal(layout.delimiter)}, quote = '"', escape = '"', columns = {{{columns}}}, nullstr = '',
-        strict_mode = true, compression = '{packed}', encoding = '{layout.encoding}', max_line_size = 16777216)""",
-        [_escaped(path)],
-    )
+    reader = f"""read_csv(?, auto_detect = false, header = {layout.header}, columns = {{{columns}}},
+        delim = {_literal(layout.delimiter)}, quote = '"', escape = '"', nullstr = '', strict_mode = true,
+        compression = '{packed}', encoding = '{layout.encoding}', max_line_size = 16777216)"""
+    _load(connection, reader, path)
+    return list(layout.names)
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, names: list[str]) -> list[RawColumn]:
@@ -150,7 +158,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, names: list[str]) -> list[Ra
     for place, (name, kind) in enumerate(zip(names, types, strict=True)):
         cell = f"c{place}"
         if place in kinds:
-            columns.append(_fetch(connection, name, kinds[place], _clean(cell)))
+            columns.append(_fetch(connection, name, kinds[place], cell))
         elif _NUMBER_TYPES.match(kind):
             columns.append(_fetch(connection, name, "number", cell))
         elif kind == "BOOLEAN":
@@ -166,15 +174,14 @@ def _text_kinds(connection: duckdb.DuckDBPyConnection, places: list[int]) -> dic
     """For each text column, the kind that every one of its cells fits: number, date, or else text."""
     if not places:
         return {}
-    counts = ", ".join(
-        f"count({cell}), count({_as_double(cell)}), count({_as_date(cell)})"
-        for cell in (_clean(f"c{place}") for place in places)
-    )
+    cells = [f"c{place}" for place in places]
+    counts = ", ".join(f"count({cell}), count({_as_double(cell)}), count({_as_date(cell)})" for cell in cells)
     found = connection.execute(f"SELECT {counts} FROM t").fetchall()[0]
     kinds = {}
     for order, place in enumerate(places):
         filled, numbers, dates = found[3 * order : 3 * order + 3]
-        kinds[place] = "text" if filled == 0 else "number" if numbers == filled else "date" if dates == filled else "text"
+        fits = {"number": numbers, "date": dates}
+        kinds[place] = next((kind for kind, count in fits.items() if count == filled > 0), "text")
     return kinds
 
 
@@ -224,16 +231,16 @@ def _sample(path: Path) -> tuple[str, str, bool]:
         start = stream.read(_SAMPLE_BYTES)
         whole = not stream.read(1)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return start.decode("utf-16", "replace"), "utf-16", whole
-    if b"\x00" in start[:4096]:
+        encoding = "utf-16"
+    elif b"\x00" in start[:4096]:
         raise DataError(f"file {str(path)!r} is no text table; give CSV, TSV, Parquet or JSON lines")
-    return start.decode("utf-8-sig", "replace"), _encoding(path, opener), whole
+    else:
+        encoding = _encoding(path, opener)
+    return start.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace"), encoding, whole
 
 
 def _encoding(path: Path, opener) -> str:
     """UTF-8 if every byte of the file fits it, else Latin-1 (in which every byte is a letter)."""
-    import codecs
-
     decoder = codecs.getincrementaldecoder("utf-8")()
     with opener(path, "rb") as stream:
         try:
@@ -246,8 +253,6 @@ def _encoding(path: Path, opener) -> str:
 
 
 def _rows(text: str, delimiter: str, whole: bool) -> list[list[str]]:
-    import io
-
     rows = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
@@ -259,7 +264,7 @@ def _rows(text: str, delimiter: str, whole: bool) -> list[list[str]]:
 
 
 def _delimiter(text: str, whole: bool) -> str:
-    """The delimiter under which the most rows have as many cells as the first, more than one; else a comma."""
+    """The delimiter under which most rows have as many cells as the first, more than one; else a comma."""
     best, found = 0.0, ","
     for delimiter in _DELIMITERS:
         rows = _rows(text[:65536], delimiter, whole and len(text) <= 65536)
@@ -275,33 +280,28 @@ def _delimiter(text: str, whole: bool) -> str:
 def _is_header(first: list[str], body: list[list[str]], expected: Collection[str]) -> bool:
     if set(first) & set(expected):
         return True
-    if not body or not any(first):
-        return bool(any(first)) and not body and not any(map(_is_number, first))
-    words = True
+    if not any(first):
+        return False
+    repeated = False
     for place, name in enumerate(first):
         below = clean_text(row[place] for row in body if place < len(row))
-        numbers = type_text("", below).kind == "number"
-        if numbers and name and not _is_number(name):
-            return clean_text([name])[0] is not None
-        words = words and not numbers
-        if name in set(below.tolist()):
-            words = False
-    return words
-
-
-def _is_number(cell: str) -> bool:
-    return type_text("", clean_text([cell])).kind == "number"
+        kind, own = type_text("", below).kind, clean_text([name])
+        if kind != "text" and own[0] is not None and type_text("", own).kind != kind:
+            return True
+        typed = kind != "text" or type_text("", own).kind == "number"
+        repeated = repeated or typed or name in set(below.tolist())
+    return not repeated
 
 
 def _unique(names: list[str]) -> list[str]:
     """The names, an empty one by its position and a repeated one with a number after it."""
-    taken = {name for name in names if name}
-    result: list[str] = []
+    given = {name for name in names if name}
+    result: dict[str, None] = {}
     for place, name in enumerate(names):
         base = name or f"column{place}"
         unique, count = base, 1
-        while unique in result or (count > 1 and unique in taken):
+        while unique in result or (unique != name and unique in given):
             count += 1
             unique = f"{base}_{count}"
-        result.append(unique)
-    return result
+        result[unique] = None
+    return list(result)

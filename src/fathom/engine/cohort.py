@@ -1,6 +1,7 @@
 """A cohort in training: its members in lanes on the devices, one call an epoch."""
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from .functions import Functions
 from .program import REPLICATED, LaneKind, Programs, device_mesh, programs_for, put
 
 EMPTY = -1
+_BLOCK = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,10 @@ class EpochReport:
 class Cohort:
     """The members of one cohort on the devices.
 
+    The members are dealt to lanes, the lanes round the devices, and the lanes of all devices are grouped into
+    blocks of one shape: one program call trains one block for an epoch, so that one program serves any number
+    of members.
+
     Args:
         spec: what it trains.
         feed: the examples, shared with the study's other cohorts.
@@ -79,120 +85,185 @@ class Cohort:
         self.programs: Programs = programs_for(spec.functions, tuple(spec.settings), self.kind, self.mesh)
         pairs = sorted(set(zip(spec.seeds.tolist(), spec.folds.tolist(), strict=True)))
         self._pairs = {pair: index for index, pair in enumerate(pairs)}
-        self._place(np.arange(len(spec.members)), self._capacity(len(spec.members)))
-        self._slots: dict[str, Any] | None = None
+        self._depth = block_lanes(len(spec.members), self.kind.width, self.mesh.size)
+        self._blocks: list[_Block] = []
+        self._where = np.zeros(0, dtype=int)
+        self._place(np.arange(len(spec.members)))
 
-    def _capacity(self, members: int) -> int:
-        """Lanes on each device: a power of two, so that studies of about one size share a program."""
-        lanes = -(-members // self.kind.width)
-        return 1 << max(0, -(-lanes // self.mesh.size) - 1).bit_length()
-
-    def _place(self, members: np.ndarray, capacity: int) -> None:
-        """Deal members (positions in the spec) to lanes, round the devices; empty places copy a neighbor."""
-        width, devices = self.kind.width, self.mesh.size
+    def _place(self, members: np.ndarray) -> None:
+        """Deal members (positions in the spec) to lanes; what is left of a lane copies the first member."""
+        width, devices, depth = self.kind.width, self.mesh.size, self._depth
         lanes = -(-len(members) // width)
-        dealt = np.full(lanes * width, EMPTY)
-        dealt[: len(members)] = members
-        self._occupant = np.full((devices, capacity, width), EMPTY)
-        for lane, group in enumerate(dealt.reshape(lanes, width)):
-            self._occupant[lane % devices, lane // devices] = group
-        self._lanes = np.array([len(range(d, lanes, devices)) for d in range(devices)], dtype=np.int32)
-        filled = np.where(self._occupant == EMPTY, members[0], self._occupant)
-        shape = (devices * capacity, width) if width > 1 else (devices * capacity,)
-        self._index = filled.reshape(shape)
-        spec = self.spec
-        self._settings = {
-            name: put(self.mesh, values[self._index].astype(np.float32)) for name, values in spec.settings.items()
-        }
-        self._fold = put(self.mesh, spec.folds[self._index].astype(np.int32))
-        pair = [self._pairs[key] for key in zip(spec.seeds.tolist(), spec.folds.tolist(), strict=True)]
-        self._order = put(self.mesh, np.array(pair, dtype=np.int32)[self._index])
-        self._count = put(self.mesh, self._lanes)
+        blocks = max(1, -(-lanes // (devices * depth)))
+        dealt = np.full((blocks * depth * devices, width), EMPTY)
+        dealt.reshape(-1)[: len(members)] = members
+        # Lane i goes to device i % devices, so that the devices have the same to do.
+        occupant = dealt.reshape(blocks, depth, devices, width).transpose(0, 2, 1, 3)
+        self._where = occupant.reshape(-1)
+        self._blocks = [self._block(part, members[0]) for part in occupant]
+
+    def _block(self, occupant: np.ndarray, filler: int) -> "_Block":
+        spec, mesh = self.spec, self.mesh
+        filled = np.where(occupant == EMPTY, filler, occupant)
+        index = filled.reshape(self._lead)
+        pair = np.array([self._pairs[int(spec.seeds[m]), int(spec.folds[m])] for m in filled.reshape(-1)], np.int32)
+        settings = {name: put(mesh, values[index].astype(np.float32)) for name, values in spec.settings.items()}
+        count = (occupant != EMPTY).any(-1).sum(-1).astype(np.int32)
+        fold = put(mesh, spec.folds[index].astype(np.int32))
+        return _Block(occupant, index, settings, fold, put(mesh, pair.reshape(self._lead)), put(mesh, count))
+
+    @property
+    def _lead(self) -> tuple[int, ...]:
+        """Leading axes of a block's arrays: lanes of all devices, then members of a lane if more than one."""
+        lanes = self.mesh.size * self._depth
+        return (lanes, self.kind.width) if self.kind.width > 1 else (lanes,)
+
+    @property
+    def started(self) -> bool:
+        """Whether its members have been made."""
+        return bool(self._blocks) and self._blocks[0].slots is not None
 
     @property
     def alive(self) -> np.ndarray:
         """Positions in the spec of the members still in a lane, in order."""
-        return np.sort(self._occupant[self._occupant != EMPTY])
+        return np.sort(self._where[self._where != EMPTY])
 
     def start(self) -> None:
         """Make every member from its seed and settings."""
-        seeds = put(self.mesh, self.spec.seeds[self._index].astype(np.uint32))
-        self._slots = self.programs.init(seeds, self._settings)
+        for block in self._blocks:
+            seeds = put(self.mesh, self.spec.seeds[block.index].astype(np.uint32))
+            block.slots = self.programs.init(seeds, block.settings)
 
     def compile(self) -> float:
-        """Make both programs ready; the seconds it took (0 where they were ready)."""
-        before = self.programs.init.seconds + self.programs.epoch.seconds
-        if self._slots is None:
+        """Make every member and both programs ready; the seconds that compiling took (0 if they were ready)."""
+        before = self.programs.seconds
+        if not self.started:
             self.start()
-        self.programs.epoch.compiled(*self._arguments())
-        return self.programs.init.seconds + self.programs.epoch.seconds - before
+        self.programs.epoch.compiled(*self._arguments(self._blocks[0], *self._orders()))
+        return self.programs.seconds - before
 
-    def _arguments(self) -> tuple[Any, ...]:
-        orders = put(self.mesh, self._orders(self.epoch), REPLICATED)
-        epoch = put(self.mesh, np.int32(self.epoch), REPLICATED)
-        per_slot = (self._slots, self._settings, self._fold, self._order, self._count)
+    def _arguments(self, block: "_Block", orders: Any, epoch: Any) -> tuple[Any, ...]:
+        per_slot = (block.slots, block.settings, block.fold, block.order, block.count)
         return (*per_slot, orders, self.feed.examples, self.feed.validation, epoch)
 
-    def _orders(self, epoch: int) -> np.ndarray:
+    def _orders(self) -> tuple[Any, Any]:
+        """The order of the rows for each (seed, fold) still needed, and the epoch's number, on the devices."""
         length = self.kind.steps * self.kind.batch
         orders = np.zeros((len(self._pairs), length), dtype=np.int32)
-        spec, alive = self.spec, self.alive
-        needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in alive}
+        spec = self.spec
+        needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in self.alive}
         for seed, fold in needed:
-            rows = self.feed.host.train[fold]
-            orders[self._pairs[seed, fold]] = epoch_order(seed, fold, epoch, rows, length)
-        return orders
+            orders[self._pairs[seed, fold]] = epoch_order(self.feed.host, seed, fold, self.epoch, length)
+        return put(self.mesh, orders, REPLICATED), put(self.mesh, np.int32(self.epoch), REPLICATED)
 
     def advance(self) -> EpochReport:
         """Train every member still alive for one epoch."""
-        if self._slots is None:
+        if not self.started:
             self.start()
-        self._slots, report = self.programs.epoch(*self._arguments())
-        report = jax.device_get(report)
-        where = self._occupant.reshape(-1)
-        members = np.flatnonzero(where != EMPTY)
-        members = members[np.argsort(where[members])]
-        flat = jax.tree.map(lambda a: np.asarray(a).reshape(-1)[members], report)
-        train, validation = flat.pop("train"), flat.pop("validation")
-        numbers = np.array(self.spec.members)[where[members]]
+        orders, epoch = self._orders()
+        reports = []
+        for block in self._blocks:
+            block.slots, report = self.programs.epoch(*self._arguments(block, orders, epoch))
+            reports.append(jax.device_get(report))
+        members = self._filled()
+        joined = jax.tree.map(lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[members], *reports)
+        train, validation = joined.pop("train"), joined.pop("validation")
+        numbers = np.array(self.spec.members)[self._where[members]]
         self.epoch += 1
-        return EpochReport(self.epoch - 1, numbers, flat, train, validation)
+        return EpochReport(self.epoch - 1, numbers, joined, train, validation)
+
+    def probe(self, least: float = 0.05) -> float:
+        """Seconds that an epoch takes for each member, from copies that are thrown away.
+
+        Args:
+            least: the shortest measurement to trust; shorter ones are repeated.
+        """
+        block = self._blocks[0]
+        orders, epoch = self._orders()
+        members = int((block.occupant != EMPTY).sum())
+        slots, best, spent = jax.tree.map(lambda a: a.copy(), block.slots), np.inf, 0.0
+        while spent < 3 * least:
+            start = time.perf_counter()
+            copied = dataclasses.replace(block, slots=slots)
+            slots, report = self.programs.epoch(*self._arguments(copied, orders, epoch))
+            jax.block_until_ready(report)
+            taken = time.perf_counter() - start
+            spent, best = spent + taken, min(best, taken)
+        return best / members
+
+    def _filled(self) -> np.ndarray:
+        """The places that hold a member, in the order of their members."""
+        filled = np.flatnonzero(self._where != EMPTY)
+        return filled[np.argsort(self._where[filled])]
 
     def keep(self, positions: np.ndarray) -> None:
         """Drop every member but these and pack the rest into as few lanes as they need."""
-        slots = self.host_slots()
-        source = {int(member): index for index, member in enumerate(self._occupant.reshape(-1)) if member != EMPTY}
-        capacity = self._occupant.shape[1]
         if len(positions) == 0:
-            self._occupant[:] = EMPTY
-            self._lanes = np.zeros_like(self._lanes)
-            self._count = put(self.mesh, self._lanes)
+            self.empty(self.epoch)
             return
-        self._place(np.asarray(positions), capacity)
-        gather = np.array([source[int(member)] for member in self._index.reshape(-1)])
-        shape = self._index.shape
-        self._slots = jax.tree.map(lambda a: put(self.mesh, a[gather].reshape(shape + a.shape[1:])), slots)
+        slots, held = self.member_slots()
+        self.load_slots(slots, held, np.asarray(positions), self.epoch)
 
-    def host_slots(self) -> dict[str, Any]:
-        """The state of every place on the host, the lane axes joined into one."""
-        lead = self._index.ndim
-        return jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[lead:]), self._slots)
-
-    def load_slots(self, slots: Mapping[str, Any], positions: np.ndarray, epoch: int) -> None:
-        """Go on from what `member_slots` gave: slots [members] for members at `positions`, after `epoch` epochs."""
-        self._place(np.asarray(positions), self._occupant.shape[1])
-        source = {int(member): index for index, member in enumerate(positions)}
-        gather = np.array([source[int(member)] for member in self._index.reshape(-1)])
-        shape = self._index.shape
-        self._slots = jax.tree.map(lambda a: put(self.mesh, a[gather].reshape(shape + a.shape[1:])), dict(slots))
-        self.epoch = epoch
+    def empty(self, epoch: int) -> None:
+        """Leave no member in a lane, after `epoch` epochs."""
+        self._blocks, self._where, self.epoch = [], np.zeros(0, dtype=int), epoch
 
     def member_slots(self) -> tuple[dict[str, Any], np.ndarray]:
-        """The state of the living members on the host, and their positions, both in order."""
-        where = self._occupant.reshape(-1)
-        filled = np.flatnonzero(where != EMPTY)
-        filled = filled[np.argsort(where[filled])]
-        return jax.tree.map(lambda a: a[filled], self.host_slots()), where[filled]
+        """The state of the members in lanes, on the host, [members, ...], and their positions, both in order."""
+        filled, lead = self._filled(), len(self._lead)
+        host = [jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[lead:]), b.slots) for b in self._blocks]
+        return jax.tree.map(lambda *parts: np.concatenate(parts)[filled], *host), self._where[filled]
+
+    def load_slots(self, slots: Mapping[str, Any], held: np.ndarray, wanted: np.ndarray, epoch: int) -> None:
+        """Go on from saved state.
+
+        Args:
+            slots: state [members, ...], as `member_slots` gives it.
+            held: positions of its members.
+            wanted: positions of the members to put into lanes.
+            epoch: epochs that they have trained.
+        """
+        self._place(wanted)
+        source = np.full(len(self.spec.members), EMPTY)
+        source[held] = np.arange(len(held))
+        for block in self._blocks:
+            gather = source[block.index]
+            block.slots = jax.tree.map(lambda a, g=gather: put(self.mesh, a[g]), dict(slots))
+        self.epoch = epoch
+
+
+@dataclasses.dataclass
+class _Block:
+    """Lanes of every device that one call trains; arrays lead with the axes of `Cohort._lead`.
+
+    Attributes:
+        occupant: [devices, lanes, width] positions of the members, EMPTY where there is none.
+        index: the same with every place filled, leading axes as above.
+        settings: float32 for each setting.
+        fold: int32.
+        order: int32, which order of the rows each member reads.
+        count: int32 [devices], lanes in use.
+        slots: the members' state; None before `start`.
+    """
+
+    occupant: np.ndarray
+    index: np.ndarray
+    settings: dict[str, Any]
+    fold: Any
+    order: Any
+    count: Any
+    slots: dict[str, Any] | None = None
+
+
+def block_lanes(members: int, width: int, devices: int) -> int:
+    """Lanes that one call trains on each device: a power of two, at most 16.
+
+    Example:
+        >>> block_lanes(3, 1, 2), block_lanes(1000, 1, 2)
+        (2, 16)
+    """
+    lanes = -(-members // (width * devices))
+    return min(_BLOCK, 1 << max(0, lanes - 1).bit_length())
 
 
 class DeviceFeed:

@@ -22,11 +22,14 @@ class Feed:
             fold's training rows (1 where the folds share it).
         train: int32 [folds, training rows]; every fold the same number (pad with rows of weight 0).
         validation: int32 [folds, validation rows], or None.
+        blank: a row of weight 0 that fills an epoch up to whole batches; None to fill it up with rows of the
+            epoch's start.
     """
 
     examples: Any
     train: np.ndarray
     validation: np.ndarray | None
+    blank: int | None = None
 
     @classmethod
     def of(cls, train: Any, validation: Any = None) -> "Feed":
@@ -57,7 +60,7 @@ class Feed:
         return cls(examples, indices[None, :rows], indices[None, rows:])
 
     def steps(self, batch_size: int) -> int:
-        """Steps in an epoch: every training row once, the last batch filled from the epoch's start."""
+        """Steps in an epoch that shows every training row at least once."""
         return max(1, -(-self.train.shape[1] // batch_size))
 
     def batch_rows(self, batch_size: int) -> int:
@@ -72,20 +75,24 @@ class Feed:
         return sum(int(np.asarray(leaf).nbytes) for leaf in jax.tree.leaves(self.examples))
 
 
-def epoch_order(seed: int, fold: int, epoch: int, rows: np.ndarray, length: int) -> np.ndarray:
+def epoch_order(feed: Feed, seed: int, fold: int, epoch: int, length: int) -> np.ndarray:
     """The rows of one epoch in the order that a seed gives them.
 
     Args:
+        feed: whose rows.
         seed: the member's data seed.
         fold: the member's fold.
         epoch: the epoch's number, from 0.
-        rows: int32 [training rows] of that fold.
-        length: steps x batch rows; where it passes the number of rows, the order wraps around.
+        length: steps x batch rows, at least the number of rows.
 
     Returns:
-        int32 [length].
+        int32 [length]: every training row once; the rest are blank rows spread over the epoch, or, where
+        there is no blank row, the order's own first rows again.
     """
     bits = np.random.Philox(key=np.array([seed, (fold << 32) | epoch], dtype=np.uint64))
+    rows = feed.train[fold]
+    if feed.blank is not None:
+        rows = np.concatenate([rows, np.full(length - len(rows), feed.blank, dtype=np.int32)])
     order = np.random.Generator(bits).permutation(rows)
     return np.resize(order, length).astype(np.int32, copy=False)
 

@@ -74,7 +74,7 @@ class Program:
     def compiled(self, *args: Any) -> Compiled:
         """The executable for arguments of these shapes, made now if it is new."""
         leaves, tree = jax.tree.flatten(args)
-        shapes = (tree, tuple((np.shape(a), np.result_type(a), getattr(a, "sharding", None)) for a in leaves))
+        shapes = (tree, tuple((np.shape(a), np.dtype(a.dtype), a.sharding) for a in leaves))
         if shapes not in self._compiled:
             start = time.perf_counter()
             call = self._jitted.lower(*args).compile()
@@ -110,6 +110,11 @@ class Programs:
     epoch: Program
     state: Packer
     best: Packer
+
+    @property
+    def seconds(self) -> float:
+        """What compiling both took."""
+        return self.init.seconds + self.epoch.seconds
 
     @property
     def member_bytes(self) -> int:

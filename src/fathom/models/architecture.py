@@ -9,8 +9,20 @@ from jaxtyping import PRNGKeyArray
 
 from ..catalogue import Catalogue
 from ..errors import UsageError, one_of
-from ..settings import as_written, check
+from ..settings import as_sweep, as_written, check
 from ..task import Task
+
+
+def _check_whole(field: dataclasses.Field, value: Any) -> None:
+    """A width of 64.5 lies between the bounds; only the default's type says that it is not allowed."""
+    kind = type(field.default)
+    if kind not in (int, bool):
+        return
+    sweep = as_sweep(value)
+    for single in (value,) if sweep is None else sweep.values:
+        if type(single) is not kind:
+            allowed = "True or False" if kind is bool else "a whole number"
+            raise UsageError(f"{field.name}={single!r} is not allowed; give {allowed}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Architecture:
 
     def __post_init__(self):
         check(self)
+        for field in dataclasses.fields(self):
+            _check_whole(field, getattr(self, field.name))
 
     def build(self, task: Task, key: PRNGKeyArray) -> eqx.Module:
         """The network at its first weights.
@@ -106,6 +120,11 @@ def from_dict(written: Mapping[str, Any]) -> Architecture:
         MLP(width=32, depth=2, activation='relu', init='he')
     """
     fields = dict(written)
+    if "factory" in fields:
+        raise UsageError(
+            f"name={fields.get('name')!r} was built from your own module, which a file does not hold; "
+            "give the FromModule architecture itself"
+        )
     if "name" not in fields:
         raise UsageError(f"name=? is missing from the model; use one of: {', '.join(MODELS.names())}")
     factory = MODELS[fields.pop("name")].factory

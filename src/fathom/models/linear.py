@@ -4,7 +4,6 @@ import dataclasses
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -55,7 +54,9 @@ class Polynomial(eqx.Module):
         return self.layer(polynomial(x, self.degree, cross=self.cross))[0], state
 
 
-def polynomial(x: Float[Array, "batch features"], degree: int, *, cross: bool = False) -> Float[Array, "batch all"]:
+def polynomial(
+    x: Float[Array, "batch features"], degree: int, *, cross: bool = False
+) -> Float[Array, "batch all"]:
     """Powers of each feature up to `degree`, then the products of two different features.
 
     Args:
@@ -68,6 +69,7 @@ def polynomial(x: Float[Array, "batch features"], degree: int, *, cross: bool = 
         the order (0, 1), (0, 2), ..., (1, 2), ...
 
     Example:
+        >>> import jax.numpy as jnp
         >>> polynomial(jnp.array([[2.0, 3.0]]), 2, cross=True).tolist()
         [[2.0, 3.0, 4.0, 9.0, 6.0]]
     """
@@ -93,6 +95,7 @@ class Linear(Architecture):
         init: an initialization of `fathom.nn.INITS`; zero is right where the loss is convex.
 
     Example:
+        >>> import jax
         >>> network = Linear(degree=2).build(Task.regression(3), jax.random.key(0))
         >>> network.layer.weight.shape
         (6, 1)

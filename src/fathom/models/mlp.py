@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..nn import ACTIVATIONS, INITS, Activate, Dropout, Linear
@@ -67,9 +66,10 @@ class Perceptron(eqx.Module):
         """
         x = x.reshape(x.shape[0], -1)
         hidden = len(self.activations)
-        draws = key is not None and hidden > 0 and not (inference or self.dropout.is_off)
-        keys = jax.random.split(key, hidden) if draws else (None,) * hidden
-        for layer, activation, drop_key in zip(self.layers, self.activations, keys, strict=False):
+        keys = (None,) * hidden
+        if key is not None and hidden and not (inference or self.dropout.is_off):
+            keys = jax.random.split(key, hidden)
+        for layer, activation, drop_key in zip(self.layers[:-1], self.activations, keys, strict=True):
             x, _ = activation(layer(x)[0])
             x, _ = self.dropout(x, key=drop_key, inference=inference)
         return self.layers[-1](x)[0], state
@@ -90,7 +90,7 @@ class MLP(Architecture):
 
     Example:
         >>> network = MLP(width=8).build(Task.classification(4, 3), jax.random.key(0))
-        >>> y, _ = network(jnp.ones((5, 4)))
+        >>> y, _ = network(jax.numpy.ones((5, 4)))
         >>> y.shape
         (5, 3)
 

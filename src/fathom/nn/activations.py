@@ -165,6 +165,10 @@ def _silu_slope(x: Array) -> Array:
     return share * (1 + x * (1 - share))
 
 
+def _tanh_slope(x: Array) -> Array:
+    return 1 - jnp.tanh(x) ** 2
+
+
 def _sigmoid_slope(x: Array) -> Array:
     return jax.nn.sigmoid(x) * jax.nn.sigmoid(-x)
 
@@ -186,10 +190,25 @@ def _sparsemax_jacobian(x: Array) -> Array:
 
 ACTIVATIONS: Catalogue[Activation] = Catalogue("activation")
 
+
+def _tail(edge: float) -> tuple[Interval, ...]:
+    return ((-_INF, edge),)
+
+
+def _tails(edge: float) -> tuple[Interval, ...]:
+    return ((-_INF, -edge), (edge, _INF))
+
+
 for _record in (
     Activation("identity", lambda x: x, jnp.ones_like, 1.0, 1.0, "the linear unit"),
     Activation(
-        "sign", jnp.sign, jnp.zeros_like, 1.0, None, "McCulloch & Pitts 1943; Rosenblatt 1958", dead_zone=(-_INF, _INF)
+        "sign",
+        jnp.sign,
+        jnp.zeros_like,
+        1.0,
+        None,
+        "McCulloch & Pitts 1943; Rosenblatt 1958",
+        dead_zone=(-_INF, _INF),
     ),
     Activation(
         "sigmoid",
@@ -198,21 +217,29 @@ for _record in (
         1.8462285453386054,
         4.0,
         "Verhulst 1845; Rumelhart, Hinton & Williams 1986",
-        saturation=((-_INF, -4.584863339122345), (4.584863339122345, _INF)),
+        saturation=_tails(4.584863339122345),
     ),
     Activation(
         "tanh",
         jnp.tanh,
-        lambda x: 1 - jnp.tanh(x) ** 2,
+        _tanh_slope,
         1.5925374197228304,
         1.0,
         "LeCun et al. 1998, Efficient BackProp",
-        saturation=((-_INF, -2.993222846126382), (2.993222846126382, _INF)),
+        saturation=_tails(2.993222846126382),
     ),
     Activation(
-        "relu", _relu, _step, math.sqrt(2), None, "Nair & Hinton 2010; Glorot, Bordes & Bengio 2011", dead_zone=(-_INF, 0.0)
+        "relu",
+        _relu,
+        _step,
+        math.sqrt(2),
+        None,
+        "Nair & Hinton 2010; Glorot, Bordes & Bengio 2011",
+        dead_zone=(-_INF, 0.0),
     ),
-    Activation("leaky_relu", _leaky, _leaky_slope, math.sqrt(2 / (1 + _LEAK**2)), None, "Maas, Hannun & Ng 2013"),
+    Activation(
+        "leaky_relu", _leaky, _leaky_slope, math.sqrt(2 / (1 + _LEAK**2)), None, "Maas, Hannun & Ng 2013"
+    ),
     Activation(
         "prelu",
         _prelu,
@@ -229,7 +256,7 @@ for _record in (
         1.2451983007007064,
         1.0,
         "Clevert, Unterthiner & Hochreiter 2016",
-        saturation=((-_INF, math.log(0.01)),),
+        saturation=_tail(math.log(0.01)),
     ),
     Activation(
         "selu",
@@ -238,7 +265,7 @@ for _record in (
         1.0,
         None,
         "Klambauer et al. 2017",
-        saturation=((-_INF, math.log(0.01 / (_SELU_SCALE * _SELU_ALPHA))),),
+        saturation=_tail(math.log(0.01 / (_SELU_SCALE * _SELU_ALPHA))),
     ),
     Activation(
         "softplus",
@@ -247,7 +274,7 @@ for _record in (
         1.0418668355353018,
         2.0,
         "Dugas et al. 2001",
-        saturation=((-_INF, -4.59511985013459),),
+        saturation=_tail(-4.59511985013459),
     ),
     Activation(
         "gelu",
@@ -256,7 +283,7 @@ for _record in (
         1.533530441195535,
         2.0,
         "Hendrycks & Gimpel 2016 (the exact form, by the normal distribution function)",
-        saturation=((-_INF, -3.0674272039089003),),
+        saturation=_tail(-3.0674272039089003),
     ),
     Activation(
         "silu",
@@ -265,9 +292,11 @@ for _record in (
         1.676532470331091,
         2.0,
         "Elfwing, Uchibe & Doya 2018; Ramachandran, Zoph & Le 2017",
-        saturation=((-_INF, -6.261388848820464),),
+        saturation=_tail(-6.261388848820464),
     ),
     Activation("softmax", _softmax, _softmax_jacobian, None, None, "Bridle 1990", elementwise=False),
-    Activation("sparsemax", sparsemax, _sparsemax_jacobian, None, None, "Martins & Astudillo 2016", elementwise=False),
+    Activation(
+        "sparsemax", sparsemax, _sparsemax_jacobian, None, None, "Martins & Astudillo 2016", elementwise=False
+    ),
 ):
     ACTIVATIONS.add(_record)

@@ -14,6 +14,10 @@ Model = TypeVar("Model")
 _SMALLEST = 1e-6
 
 
+def _scaled(layer: Linear, scale: Array) -> Linear:
+    return eqx.tree_at(lambda node: node.weight, layer, layer.weight * scale)
+
+
 class _Probe(eqx.Module):
     """Stands in for one `Linear`: scales what it gives to unit variance and notes the factor."""
 
@@ -25,8 +29,7 @@ class _Probe(eqx.Module):
         if self.index not in self.scales:
             deviation = jnp.std(x @ self.layer.weight)
             self.scales[self.index] = jnp.where(deviation > _SMALLEST, 1 / deviation, 1.0)
-        scaled = eqx.tree_at(lambda layer: layer.weight, self.layer, self.layer.weight * self.scales[self.index])
-        return scaled(x, key=key, state=state, inference=inference)
+        return _scaled(self.layer, self.scales[self.index])(x, key=key, state=state, inference=inference)
 
 
 def data_dependent(
@@ -65,5 +68,5 @@ def data_dependent(
     probed = [_Probe(leaf, i, scales) if is_linear(leaf) else leaf for i, leaf in enumerate(leaves)]
     jax.tree.unflatten(structure, probed)(x, key=key, state=state, inference=True)
     for i, scale in scales.items():
-        leaves[i] = eqx.tree_at(lambda layer: layer.weight, leaves[i], leaves[i].weight * scale)
+        leaves[i] = _scaled(leaves[i], scale)
     return jax.tree.unflatten(structure, leaves)

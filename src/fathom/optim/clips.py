@@ -1,4 +1,7 @@
-"""Clipping: bounds on the gradient before the learning rule sees it. A threshold of infinity is off, bit for bit."""
+"""Clipping: bounds on the gradient before the learning rule sees it.
+
+A threshold of infinity is off, bit for bit.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,4 +105,6 @@ CLIPS.add(
     Clip("global_norm", clip_by_global_norm, True, "the whole gradient to a length", "Pascanu et al. 2013")
 )
 CLIPS.add(Clip("value", clip_by_value, True, "each element to an interval", "Mikolov 2012"))
-CLIPS.add(Clip("adaptive", clip_adaptively, False, "each unit by the size of its weights", "Brock et al. 2021"))
+CLIPS.add(
+    Clip("adaptive", clip_adaptively, False, "each unit by the size of its weights", "Brock et al. 2021")
+)

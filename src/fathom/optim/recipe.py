@@ -8,8 +8,9 @@ from typing import Any
 import optax
 from jaxtyping import PyTree
 
-from .. import settings
 from ..errors import UsageError, one_of
+from ..settings import as_sweep, as_written, declarations, dynamic, static
+from ..settings import check as check_fields
 from .clips import CLIPS
 from .decay import Scalar
 from .rules import RULES
@@ -53,35 +54,38 @@ class Recipe:
         UsageError: if a value, or a combination, is not allowed.
 
     Example:
-        >>> recipe = Recipe(learning_rate=settings.log_grid(1e-4, 1e-2, 3), optimizer=["adamw", "lion"])
-        >>> [(point.optimizer, point.learning_rate) for point in settings.expand(recipe)][:2]
+        >>> from fathom.settings import expand, log_grid
+        >>> recipe = Recipe(learning_rate=log_grid(1e-4, 1e-2, 3), optimizer=["adamw", "lion"])
+        >>> [(point.optimizer, point.learning_rate) for point in expand(recipe)][:2]
         [('adamw', 0.0001), ('adamw', 0.001)]
 
     References:
         Loshchilov and Hutter 2017, 2019; Pascanu et al. 2013; Goyal et al. 2017.
     """
 
-    optimizer: Any = settings.static("adamw", choices=RULES.names(), help="learning rule")
-    schedule: Any = settings.static("cosine", choices=SCHEDULES.names(), help="learning-rate schedule")
-    clip_by: Any = settings.static("global_norm", choices=CLIPS.names(), help="what the clipping bounds")
-    decay: Any = settings.static("scheduled", choices=DECAYS, help="whether weight decay follows the schedule")
-    batch_size: Any = settings.static(32, low=1, high=2**31 - 1, help="examples a step")
-    epochs: Any = settings.static(20, low=1, high=2**31 - 1, help="passes through the training rows")
-    loss: Any = settings.static("", help="loss, empty for the task's own")
-    learning_rate: Any = settings.dynamic(1e-3, 0.0, 1e6, help="peak learning rate")
-    weight_decay: Any = settings.dynamic(1e-2, 0.0, 1e6, help="weight decay")
-    momentum: Any = settings.dynamic(0.9, 0.0, 1 - 1e-7, help="momentum, or beta1")
-    beta2: Any = settings.dynamic(0.999, 0.0, 1 - 1e-7, help="averaging of squared gradients")
-    warmup: Any = settings.dynamic(0.05, 0.0, 1.0, help="share of the steps that is warm-up")
-    floor: Any = settings.dynamic(0.1, 0.0, 1.0, help="share of the peak rate at the end")
-    clip: Any = settings.dynamic(1.0, 0.0, math.inf, help="clipping threshold, inf is off")
-    dropout: Any = settings.dynamic(0.0, 0.0, 0.999, neutral=0.0, help="probability of leaving a unit out")
-    input_noise: Any = settings.dynamic(0.0, 0.0, 1e6, neutral=0.0, help="standard deviation of input noise")
-    label_smoothing: Any = settings.dynamic(0.0, 0.0, 1.0, neutral=0.0, help="share of a label spread over all")
-    l1: Any = settings.dynamic(0.0, 0.0, 1e6, neutral=0.0, help="weight of the L1 penalty")
-    l2: Any = settings.dynamic(0.0, 0.0, 1e6, neutral=0.0, help="weight of the L2 penalty")
-    init_scale: Any = settings.dynamic(1.0, 0.0, 1e6, help="multiplier of the initial weights")
-    patience: Any = settings.dynamic(math.inf, 0.0, math.inf, help="epochs without improvement, inf is off")
+    optimizer: Any = static("adamw", help="learning rule")
+    schedule: Any = static("cosine", help="learning-rate schedule")
+    clip_by: Any = static("global_norm", help="what the clipping bounds")
+    decay: Any = static("scheduled", choices=DECAYS, help="whether weight decay follows the schedule")
+    batch_size: Any = static(32, low=1, help="examples a step")
+    epochs: Any = static(20, low=1, help="passes through the training rows")
+    loss: Any = static("", help="loss, empty for the task's own")
+    learning_rate: Any = dynamic(1e-3, 0.0, 1e6, help="peak learning rate")
+    weight_decay: Any = dynamic(1e-2, 0.0, 1e6, help="weight decay")
+    momentum: Any = dynamic(0.9, 0.0, 1 - 1e-7, help="momentum, or beta1")
+    beta2: Any = dynamic(0.999, 0.0, 1 - 1e-7, help="averaging of squared gradients")
+    warmup: Any = dynamic(0.05, 0.0, 1.0, help="share of the steps that is warm-up")
+    floor: Any = dynamic(0.1, 0.0, 1.0, help="share of the peak rate at the end")
+    clip: Any = dynamic(1.0, 0.0, math.inf, neutral=math.inf, help="clipping threshold, inf is off")
+    dropout: Any = dynamic(0.0, 0.0, 0.999, neutral=0.0, help="probability of leaving a unit out")
+    input_noise: Any = dynamic(0.0, 0.0, 1e6, neutral=0.0, help="standard deviation of input noise")
+    label_smoothing: Any = dynamic(0.0, 0.0, 1.0, neutral=0.0, help="share of a label spread over all")
+    l1: Any = dynamic(0.0, 0.0, 1e6, neutral=0.0, help="weight of the L1 penalty")
+    l2: Any = dynamic(0.0, 0.0, 1e6, neutral=0.0, help="weight of the L2 penalty")
+    init_scale: Any = dynamic(1.0, 0.0, 1e6, help="multiplier of the initial weights")
+    patience: Any = dynamic(
+        math.inf, 0.0, math.inf, neutral=math.inf, help="epochs without improvement, inf is off"
+    )
 
     def __post_init__(self) -> None:
         self.check()
@@ -92,14 +96,18 @@ class Recipe:
         Raises:
             UsageError: naming the field, the value and what to give instead.
         """
-        settings.check(self)
+        check_fields(self)
         for name in ("batch_size", "epochs"):
             for value in _values(getattr(self, name)):
                 if not isinstance(value, int):
                     raise UsageError(f"{name}={value!r} is not a whole number; give 1, 2, 3, ...")
         for value in _values(self.loss):
             if not isinstance(value, str):
-                raise UsageError(f"loss={value!r} is not a name; give a loss by name, or '' for the task's own")
+                raise UsageError(
+                    f"loss={value!r} is not a name; give a loss by name, or '' for the task's own"
+                )
+        for name in _values(self.clip_by):
+            CLIPS[name]
         for name in _values(self.schedule):
             if SCHEDULES[name].floor_above_zero and 0 in _values(self.floor):
                 raise UsageError(f"floor=0: the schedule {name!r} never gets there; give a floor above 0")
@@ -118,7 +126,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as a settings file writes it."""
-        return {name: settings.as_written(getattr(self, name)) for name in settings.declarations(self)}
+        return {name: as_written(getattr(self, name)) for name in declarations(self)}
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any]) -> "Recipe":
@@ -137,11 +145,17 @@ class Recipe:
             >>> Recipe.from_dict({"epochs": 5}) == Recipe(epochs=5)
             True
         """
-        allowed = settings.declarations(cls)
+        allowed = declarations(cls)
         for name in written:
             if name not in allowed:
                 raise one_of("recipe field", name, allowed)
         return cls(**written)
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    """Every value of a field, swept or not."""
+    sweep = as_sweep(value)
+    return (value,) if sweep is None else sweep.values
 
 
 def update_rule(
@@ -154,10 +168,11 @@ def update_rule(
 ) -> optax.GradientTransformationExtraArgs:
     r"""The update of a recipe: clip, then the learning rule, then decoupled weight decay.
 
-    For a rule with decoupled decay the update is :math:`-\lambda_t d_t - \rho_t \omega\, m \odot \theta`, with
-    :math:`d_t` the rule's direction for the clipped gradient, :math:`\omega` the weight decay, and
-    :math:`\rho_t = \lambda_t` ("scheduled") or the peak rate ("constant"). Cheap to build: build it anew in
-    every traced step. What it remembers does not depend in structure or type on any number.
+    For a rule with decoupled decay the update is
+    :math:`-\lambda_t d_t - \rho_t \omega\, m \odot \theta`, with :math:`d_t` the rule's direction for the
+    clipped gradient, :math:`\omega` the weight decay, and :math:`\rho_t = \lambda_t` ("scheduled") or the
+    peak rate ("constant"). Cheap to build: build it anew in every traced step. What it remembers does not
+    depend in structure or type on any number.
 
     Args:
         optimizer: a name in `RULES`.
@@ -198,8 +213,10 @@ def update_rule(
     def init(params: PyTree) -> Any:
         return build(settings["learning_rate"]).init(params)
 
-    def update(grads: PyTree, state: Any, params: PyTree = None, *, learning_rate=None, **extras):
+    def update(
+        updates: Any, state: Any, params: Any = None, *, learning_rate: Any = None, **extras: Any
+    ) -> Any:
         rate = settings["learning_rate"] if learning_rate is None else learning_rate
-        return build(rate).update(clip.apply(grads, params, settings["clip"]), state, params, **extras)
+        return build(rate).update(clip.apply(updates, params, settings["clip"]), state, params, **extras)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -79,9 +79,7 @@ def _decoupled(direction: Direction) -> Build:
 
     def build(learning_rate, *, weight_decay=0.0, decay_rate=None, mask=None, **numbers):
         strength = (learning_rate if decay_rate is None else decay_rate) * weight_decay
-        rule = optax.chain(
-            direction(**numbers), optax.scale(-learning_rate), decoupled_decay(strength, mask)
-        )
+        rule = optax.chain(direction(**numbers), optax.scale(-learning_rate), decoupled_decay(strength, mask))
         return optax.with_extra_args_support(rule)
 
     return build
@@ -117,13 +115,15 @@ def _prodigy(learning_rate, *, momentum, beta2, weight_decay=0.0, decay_rate=Non
         return rule.init(jax.tree.map(jnp.copy, params))
 
     def update(updates, state, params=None, **extras):
-        updates, new = rule.update(updates, state, params)
-        # Its own estimate is 0/0 while the learning rate or every gradient has been zero so far.
-        estimate = jnp.where(jnp.isnan(new.estim_lr), state.estim_lr, new.estim_lr)
+        stepped: tuple[Any, Any] = rule.update(updates, state, params)
+        updates, new = stepped
         corrected = jnp.sqrt(1 - beta2**new.count) / (1 - momentum**new.count)
         rate = state.estim_lr * corrected * (learning_rate if decay_rate is None else decay_rate)
         updates, _ = decoupled_decay(rate * weight_decay, mask).update(updates, optax.EmptyState(), params)
-        return updates, new._replace(estim_lr=estimate)
+        # Its estimate is 0/0 while the learning rate or every gradient has been zero (a warm-up's start).
+        idle = optax.tree.sum(jax.tree.map(jnp.abs, new.grad_sum)) == 0
+        updates = jax.tree.map(lambda u: jnp.where(idle, jnp.zeros_like(u), u), updates)
+        return updates, new._replace(estim_lr=jnp.where(idle, state.estim_lr, new.estim_lr))
 
     return optax.GradientTransformationExtraArgs(init, update)
 

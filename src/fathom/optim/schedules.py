@@ -65,7 +65,10 @@ class Schedule:
 
 
 def learning_rate_at(
-    schedule: str, settings: Mapping[str, Scalar], step: int | Int[Array, ""], total_steps: int | Int[Array, ""]
+    schedule: str,
+    settings: Mapping[str, Scalar],
+    step: int | Int[Array, ""],
+    total_steps: int | Int[Array, ""],
 ) -> Float[Array, ""]:
     """The learning rate of a step: the peak rate times the schedule.
 
@@ -129,18 +132,29 @@ def _one_cycle(u: Array, floor: Array) -> Array:
 SCHEDULES: Catalogue[Schedule] = Catalogue("schedule")
 SCHEDULES.add(Schedule("constant", _constant, "the peak rate throughout", "Robbins and Monro 1951"))
 SCHEDULES.add(
-    Schedule("inverse_time", _inverse_time, "a / (b + t), at the floor at the end", "Robbins and Monro 1951", True)
+    Schedule(
+        "inverse_time", _inverse_time, "a / (b + t), at the floor at the end", "Robbins and Monro 1951", True
+    )
 )
 SCHEDULES.add(
-    Schedule("step", _step, "sqrt(floor) from one half on, floor from three quarters on", "He et al. 2016", True)
+    Schedule(
+        "step", _step, "sqrt(floor) from one half on, floor from three quarters on", "He et al. 2016", True
+    )
 )
 SCHEDULES.add(Schedule("linear", _linear, "a straight line to the floor", "Defazio et al. 2023"))
 SCHEDULES.add(Schedule("cosine", _cosine, "half a cosine to the floor", "Loshchilov and Hutter 2017"))
 SCHEDULES.add(
-    Schedule("quarter_cosine", _quarter_cosine, "a quarter of a cosine to the floor", "Loshchilov and Hutter 2017")
+    Schedule(
+        "quarter_cosine", _quarter_cosine, "a quarter of a cosine to the floor", "Loshchilov and Hutter 2017"
+    )
 )
 SCHEDULES.add(
-    Schedule("one_cycle", _one_cycle, "from 4 % up to the peak at 30 %, then half a cosine to the floor", "Smith 2018")
+    Schedule(
+        "one_cycle",
+        _one_cycle,
+        "from 4 % up to the peak at 30 %, then half a cosine to the floor",
+        "Smith 2018",
+    )
 )
 SCHEDULES.add(
     Schedule(
@@ -185,7 +199,8 @@ def plateau_update(
 
     Args:
         state: the state so far.
-        value: the newest validation value, lower is better; may be traced. One that is not finite is no better.
+        value: the newest validation value, lower is better; may be traced. One that is not finite is no
+            better.
         patience: how many values without improvement are borne.
         factor: what a stall multiplies the rate by.
         floor: the multiplier never falls below it.

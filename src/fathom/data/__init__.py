@@ -1,0 +1,15 @@
+"""The ground floor: open any source of data, infer its schema, split it, turn it into network inputs."""
+
+from .columns import MISSING_MARKERS as MISSING_MARKERS
+from .dataset import Dataset as Dataset
+from .dataset import Table as Table
+from .encode import SCALINGS as SCALINGS
+from .encode import Encoder as Encoder
+from .load import load as load
+from .load import read_table as read_table
+from .schema import Column as Column
+from .schema import Schema as Schema
+from .sources import SOURCES as SOURCES
+from .sources import Source as Source
+from .split import Split as Split
+from .split import make_split as make_split

@@ -1,0 +1,183 @@
+"""Data frames (pandas, Polars, Arrow and others, through narwhals) and arrays as raw columns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from ..errors import DataError, UsageError
+from .columns import RawColumn, as_texts, clean_text, type_text, unsupported
+
+#: The name of the target where (x, y) arrays are given.
+ARRAY_TARGET = "y"
+
+
+def read_frame(frame: Any) -> list[RawColumn]:
+    """The columns of a data frame, in its order.
+
+    Args:
+        frame: any eager or lazy frame that narwhals knows, or a mapping of names to one-dimensional arrays.
+
+    Returns:
+        One raw column for each column of the frame.
+
+    Raises:
+        DataError: if the frame is empty or two of its columns share a name.
+        UsageError: if it is no data frame.
+    """
+    if isinstance(frame, Mapping):
+        columns = [array_column(str(name), np.asarray(values)) for name, values in frame.items()]
+    else:
+        columns = [_series_column(str(name), series) for name, series in _series(frame)]
+    names = [column.name for column in columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(
+            f"column {repeated[0]!r} occurs more than once in the data frame; give each column its own name"
+        )
+    if not columns or len(columns[0].values) == 0:
+        raise DataError("the data frame is empty; give at least one column and one row")
+    if len({len(column.values) for column in columns}) > 1:
+        raise DataError("the columns differ in length; give each one value a row")
+    return columns
+
+
+def read_arrays(x: Any, y: Any = None) -> list[RawColumn]:
+    """The columns of a feature array and a target array.
+
+    Args:
+        x: [rows, features] or [rows], or a data frame.
+        y: [rows] target, or None.
+
+    Returns:
+        Columns x0, x1, … (or the frame's own), then y if it is given.
+
+    Raises:
+        DataError: if the shapes do not fit each other.
+
+    Example:
+        >>> [column.name for column in read_arrays(np.zeros((4, 2)), np.arange(4))]
+        ['x0', 'x1', 'y']
+    """
+    columns = _features(x)
+    if y is None:
+        return columns
+    target = np.asarray(y)
+    if target.ndim == 2 and target.shape[1] == 1:
+        target = target[:, 0]
+    if target.ndim != 1 or len(target) != len(columns[0].values):
+        raise DataError(
+            f"y: shape {np.shape(y)} does not fit {len(columns[0].values)} rows of x; give one value a row"
+        )
+    if any(column.name == ARRAY_TARGET for column in columns):
+        raise DataError(f"x has a column named {ARRAY_TARGET!r}, the name that the target gets; rename it")
+    return [*columns, array_column(ARRAY_TARGET, target)]
+
+
+def array_column(name: str, values: np.ndarray) -> RawColumn:
+    """The raw column that a one-dimensional array is.
+
+    Args:
+        name: its name.
+        values: [rows]: booleans, numbers, dates or text.
+
+    Returns:
+        The column.
+
+    Raises:
+        DataError: if the array is not one-dimensional.
+    """
+    if values.ndim != 1:
+        raise DataError(f"column {name!r} has shape {values.shape}; give one value a row")
+    if values.dtype.kind == "b":
+        return RawColumn(name, "boolean", values.astype(np.float64))
+    if values.dtype.kind in "iuf":
+        return RawColumn(name, "number", values.astype(np.float64))
+    if values.dtype.kind == "M":
+        return RawColumn(name, "date", _days(values))
+    if values.dtype.kind in "USO":
+        return type_text(name, clean_text(values.tolist()))
+    return unsupported(name, len(values), f"its values are of type {values.dtype}")
+
+
+def _features(x: Any) -> list[RawColumn]:
+    if isinstance(x, Mapping) or _is_frame(x):
+        return read_frame(x)
+    array = np.asarray(x)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(
+            f"x: shape {array.shape} is no table; give [rows, features] with at least one of each"
+        )
+    return [array_column(f"x{place}", array[:, place]) for place in range(array.shape[1])]
+
+
+def _is_frame(candidate: Any) -> bool:
+    return isinstance(nw.from_native(candidate, pass_through=True), (nw.DataFrame, nw.LazyFrame))
+
+
+def _series(frame: Any) -> list[tuple[str, Any]]:
+    try:
+        wrapped = nw.from_native(frame)
+    except TypeError:
+        raise UsageError(
+            f"source of type {type(frame).__name__!r} is no data; "
+            "give a bundled name, a path, a data frame or (x, y) arrays"
+        ) from None
+    except (nw.exceptions.NarwhalsError, ValueError) as error:
+        raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from None
+    eager = wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
+    try:
+        return [(name, eager.get_column(name)) for name in eager.columns]
+    except (nw.exceptions.NarwhalsError, ValueError) as error:
+        raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _series_column(name: str, series: Any) -> RawColumn:
+    kind = series.dtype
+    if kind.is_numeric():
+        return RawColumn(name, "number", _floats(series))
+    if kind == nw.Boolean:
+        cells = [np.nan if value is None else float(value) for value in series.to_list()]
+        return RawColumn(name, "boolean", np.array(cells, dtype=np.float64))
+    if kind == nw.Date or kind == nw.Datetime:
+        if kind == nw.Datetime and kind.time_zone is not None:
+            series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        values = np.array(
+            [None if _absent(v) else np.datetime64(v) for v in series.to_list()], dtype="datetime64[us]"
+        )
+        return RawColumn(name, "date", _days(values))
+    if kind == nw.Categorical or kind == nw.Enum:
+        # Declared categories stay categories, even where each is written as a number.
+        return RawColumn(name, "text", clean_text(_label(value) for value in series.to_list()))
+    if kind in (nw.String, nw.Object, nw.Unknown):
+        return type_text(name, clean_text(series.to_list()))
+    return unsupported(name, len(series), f"its values are of type {kind}")
+
+
+def _floats(series: Any) -> np.ndarray:
+    values = series.cast(nw.Float64).to_numpy()
+    if values.dtype == np.float64:
+        return values
+    return np.array(
+        [np.nan if _absent(value) else float(value) for value in series.to_list()], dtype=np.float64
+    )
+
+
+def _label(value: Any) -> Any:
+    """A category as its text: a whole number without a point, as the file readers write it."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return as_texts(RawColumn("", "number", np.array([value], dtype=np.float64)))[0]
+    return value
+
+
+def _absent(value: Any) -> bool:
+    return value is None or str(value) in ("NaT", "<NA>", "nan")
+
+
+def _days(values: np.ndarray) -> np.ndarray:
+    microseconds = values.astype("datetime64[us]")
+    days = microseconds.astype(np.int64) / 86_400e6
+    return np.where(np.isnat(microseconds), np.nan, days)

@@ -1,0 +1,227 @@
+"""A network, a task and a recipe as the pure functions of one member."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..models import Architecture
+from ..nn import set_dropout
+from ..objectives import LOSSES, METRICS
+from ..optim import RULES, learning_rate_at, matrix_mask, plateau_init, plateau_update, update_rule
+from ..task import Task
+from .functions import Functions
+from .packing import Packing
+
+_CHUNK = 4096  # rows that a forward pass without gradients takes at once
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerSpec:
+    """All that is static about a member: two members with equal specs share a compiled program.
+
+    Attributes:
+        architecture: the network.
+        task: what it predicts.
+        optimizer: name in `RULES`.
+        schedule: name in `SCHEDULES`.
+        clip_by: name in `CLIPS`.
+        decay: "scheduled" or "constant".
+        loss: name in `LOSSES`, or ``loss(outputs, targets) -> [batch]``.
+        active: the dynamic settings with a neutral value that some member has off it; the work for the
+            others is left out of the program.
+    """
+
+    architecture: Architecture
+    task: Task
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    clip_by: str = "global_norm"
+    decay: str = "scheduled"
+    loss: str | Callable[..., Any] = ""
+    active: frozenset[str] = frozenset()
+
+
+class Network:
+    """A spec's network, taken apart into what learns, what only is carried, and what is fixed.
+
+    Args:
+        spec: the spec.
+    """
+
+    def __init__(self, spec: LearnerSpec):
+        self._spec = spec
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        module, self.state = eqx.filter_eval_shape(spec.architecture.initialize, spec.task, key)
+        self._params = eqx.filter(module, _learns)
+        self._fixed = eqx.filter(module, _is_array, inverse=True)
+        self.packing = Packing.of(self._params, RULES[spec.optimizer].elementwise)
+        self.mask = self.packing.pack(matrix_mask(self._params))
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learned."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self._params))
+
+    def initialize(self, key: Any, scale: Any) -> tuple[dict[str, Any], Any, Any]:
+        """First parameters (packed; matrices times `scale`), carried arrays, and the module's state."""
+        module, state = self._spec.architecture.initialize(self._spec.task, key)
+        params = jax.tree.map(lambda w: w * scale if w.ndim >= 2 else w, eqx.filter(module, eqx.is_inexact_array))
+        carried = eqx.filter(eqx.filter(module, eqx.is_inexact_array, inverse=True), eqx.is_array)
+        return self.packing.pack(params), carried, state
+
+    def module(self, params: dict[str, Any], carried: Any) -> Any:
+        """The module with these parameters."""
+        return eqx.combine(self.packing.unpack(params), carried, self._fixed)
+
+    def forward(self, params: dict[str, Any], carried: Any, state: Any, x: Any) -> Any:
+        """Outputs [rows, outputs] for x [rows, ...] without dropout or noise, in chunks of bounded memory."""
+        module = self.module(params, carried)
+
+        def run(rows: Any) -> Any:
+            return module(rows, key=None, state=state, inference=True)[0]
+
+        count = x.shape[0]
+        if count <= _CHUNK:
+            return run(x)
+        chunks = -(-count // _CHUNK)
+        padded = jnp.pad(x, [(0, chunks * _CHUNK - count)] + [(0, 0)] * (x.ndim - 1))
+        outputs = jax.lax.map(run, padded.reshape(chunks, _CHUNK, *x.shape[1:]))
+        return outputs.reshape(chunks * _CHUNK, *outputs.shape[2:])[:count]
+
+
+@functools.lru_cache(maxsize=64)
+def network_for(spec: LearnerSpec) -> Network:
+    """The network of a spec, built once."""
+    return Network(spec)
+
+
+@functools.lru_cache(maxsize=64)
+def functions_for(spec: LearnerSpec) -> Functions:
+    """The pure functions of a member, the same objects for equal specs, so that programs are shared.
+
+    The settings that they read are the recipe's dynamic ones, "total_steps", and "target_scale" (what one
+    unit of the network's output is in units of the target).
+    """
+    network = network_for(spec)
+    plateau = spec.schedule == "plateau"
+    return Functions(
+        init=functools.partial(_init, spec, network),
+        step=functools.partial(_step, spec, network),
+        evaluate=functools.partial(_evaluate, spec, network),
+        keep=_keep,
+        after_epoch=_listen if plateau else None,
+        score=spec.task.metric,
+        greater_is_better=METRICS[spec.task.metric].greater_is_better,
+    )
+
+
+def per_example_loss(spec: LearnerSpec) -> Callable[..., Any]:
+    """The spec's loss as ``loss(outputs, targets, label_smoothing) -> [batch]``."""
+    loss = spec.loss or spec.task.loss
+    if callable(loss):
+        return lambda outputs, targets, smoothing: loss(outputs, targets)
+    record = LOSSES[loss]
+    if record.name == "cross_entropy" and "label_smoothing" in spec.active:
+        return lambda outputs, targets, smoothing: record.fn(outputs, targets, label_smoothing=smoothing)
+    return lambda outputs, targets, smoothing: record.fn(outputs, targets)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct) or eqx.is_array(leaf)
+
+
+def _learns(leaf: Any) -> bool:
+    return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def _rule(spec: LearnerSpec, network: Network, settings: Any) -> Any:
+    return update_rule(spec.optimizer, spec.clip_by, settings, network.mask, decay=spec.decay)
+
+
+def _init(spec: LearnerSpec, network: Network, key: Any, settings: Any) -> dict[str, Any]:
+    weights_key, steps_key = jax.random.split(key)
+    params, carried, state = network.initialize(weights_key, settings["init_scale"])
+    member = {
+        "params": params,
+        "carried": carried,
+        "net": state,
+        "opt": _rule(spec, network, settings).init(params),
+        "key": steps_key,
+        "step": jnp.int32(0),
+        "evaluated": params if RULES[spec.optimizer].evaluation_params else None,
+        "scale": settings["target_scale"],
+    }
+    return {**member, "plateau": plateau_init()} if spec.schedule == "plateau" else member
+
+
+def _keep(member: dict[str, Any]) -> dict[str, Any]:
+    params = member["params"] if member["evaluated"] is None else member["evaluated"]
+    return {"params": params, "carried": member["carried"], "net": member["net"]}
+
+
+def _objective(spec: LearnerSpec, network: Network, params: Any, member: Any, batch: Any, key: Any, settings: Any):
+    """The weighted mean loss of a batch with its penalties; the module's new state beside it."""
+    module = network.module(params, member["carried"])
+    module = set_dropout(module, settings["dropout"] if "dropout" in spec.active else 0.0)
+    noise_key, model_key = jax.random.split(key)
+    x = batch["x"]
+    if "input_noise" in spec.active:
+        x = x + settings["input_noise"] * jax.random.normal(noise_key, x.shape, x.dtype)
+    outputs, state = module(x, key=model_key, state=member["net"], inference=False)
+    losses = per_example_loss(spec)(outputs, batch["y"], settings["label_smoothing"])
+    loss = _weighted_mean(losses, batch["weight"])
+    matrices = [w for w in jax.tree.leaves(network.packing.unpack(params)) if w.ndim >= 2]
+    if "l1" in spec.active:
+        loss += settings["l1"] * sum(jnp.abs(w).sum() for w in matrices)
+    if "l2" in spec.active:
+        loss += settings["l2"] / 2 * sum(jnp.square(w).sum() for w in matrices)
+    return loss, state
+
+
+def _weighted_mean(values: Any, weight: Any) -> Any:
+    # A batch of nothing but padding has weight 0; its loss is 0, and so is its gradient.
+    return (values * weight).sum() / jnp.maximum(weight.sum(), 1e-12)
+
+
+def _step(spec: LearnerSpec, network: Network, member: Any, batch: Any, settings: Any):
+    number = member["step"]
+    key = jax.random.fold_in(member["key"], number)
+    objective = functools.partial(_objective, spec, network)
+    (loss, state), grads = jax.value_and_grad(objective, has_aux=True)(
+        member["params"], member, batch, key, settings
+    )
+    rate = learning_rate_at(spec.schedule, settings, number, settings["total_steps"])
+    if spec.schedule == "plateau":
+        rate = rate * member["plateau"].multiplier
+    rule = _rule(spec, network, settings)
+    updates, opt = rule.update(grads, member["opt"], member["params"], learning_rate=rate)
+    params = jax.tree.map(lambda p, u: p + u, member["params"], updates)
+    averaged = RULES[spec.optimizer].evaluation_params
+    new = {**member, "params": params, "opt": opt, "net": state, "step": number + 1}
+    if averaged is not None:
+        new["evaluated"] = averaged(opt, params, settings)
+    return new, {"loss": loss}
+
+
+def _evaluate(spec: LearnerSpec, network: Network, member: Any, split: Any) -> dict[str, Any]:
+    kept = _keep(member)
+    outputs = network.forward(kept["params"], kept["carried"], kept["net"], split["x"])
+    losses = per_example_loss(dataclasses.replace(spec, active=spec.active - {"label_smoothing"}))(
+        outputs, split["y"], 0.0
+    )
+    weight = split["weight"]
+    if spec.task.kind == "regression":
+        outputs, targets = outputs * member["scale"], split["y"] * member["scale"]
+    else:
+        targets = split["y"]
+    metric = METRICS[spec.task.metric].fn(outputs, targets, weight)
+    return {"loss": _weighted_mean(losses, weight), spec.task.metric: metric}
+
+
+def _listen(member: Any, metrics: Any, settings: Any) -> Any:
+    return {**member, "plateau": plateau_update(member["plateau"], metrics["loss"])}

@@ -1,0 +1,239 @@
+"""A population: one's own pure functions, trained at every setting at once."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from ..errors import RunError, TrainingError, UsageError
+from .checkpoint import Checkpoint
+from .cohort import CohortSpec
+from .feed import Feed
+from .functions import Functions
+from .lanes import check_lane_width, check_memory, lane_width
+from .program import LaneKind, device_mesh, programs_for
+from .rungs import Rung
+from .training import Listener, MemberRecord, Training
+
+
+class Population:
+    """Members that differ only in their settings, from plain pure functions on any pytree.
+
+    Nothing in the functions knows of a population: the engine adds that axis from outside. What a member
+    computes depends, bit for bit, on its settings, its seed and the lane width alone; not on its neighbors.
+
+    Args:
+        init: ``init(key, settings) -> state``, any pytree.
+        step: ``step(state, batch, settings) -> state`` or ``(state, metrics)``. `batch` has the structure of
+            the training examples. ``metrics["loss"]`` is watched for numerical failure.
+        evaluate: ``evaluate(state, split) -> metrics``, once an epoch on the validation examples; None goes
+            by the training loss.
+        settings: for each dynamic setting a sequence [members] of numbers, or one number for all. "seed"
+            draws the initial weights and the order of the examples; 0 for every member if left out.
+        score: the validation metric that judges; "loss" without `evaluate`.
+        greater_is_better: whether a larger score is better.
+
+    Raises:
+        UsageError: if the settings differ in length or are not numbers.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> def init(key, settings):
+        ...     return jnp.zeros(())
+        >>> def step(w, batch, settings):
+        ...     loss, slope = jax.value_and_grad(lambda w: jnp.mean((w * batch["x"] - batch["y"]) ** 2))(w)
+        ...     return w - settings["learning_rate"] * slope, {"loss": loss}
+        >>> x = np.linspace(-1, 1, 64, dtype=np.float32)
+        >>> population = Population(init, step, None, {"learning_rate": [0.01, 0.3]})
+        >>> result = population.run({"x": x, "y": 3 * x}, epochs=20, batch_size=16)
+        >>> result.best, round(float(result.state(result.best)), 2)
+        (1, 3.0)
+    """
+
+    def __init__(
+        self,
+        init: Callable[..., PyTree],
+        step: Callable[..., Any],
+        evaluate: Callable[..., Mapping[str, Any]] | None,
+        settings: Mapping[str, Any],
+        *,
+        score: str = "",
+        greater_is_better: bool = False,
+    ):
+        self.functions = Functions(init, step, evaluate, score=score or "loss", greater_is_better=greater_is_better)
+        columns = _columns(settings)
+        self.seeds = columns.pop("seed", np.zeros(0)).astype(np.uint32)
+        self.settings = columns
+        self.members = max([len(self.seeds), *(len(c) for c in columns.values())])
+        if not len(self.seeds):
+            self.seeds = np.zeros(self.members, np.uint32)
+
+    def run(
+        self,
+        train: PyTree,
+        validation: PyTree | None = None,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        rungs: Sequence[Rung] = (),
+        patience: float = float("inf"),
+        lane_width: int | None = None,
+        callbacks: Sequence[Listener] = (),
+        checkpoint: str | Path | None = None,
+        save_every: float = 5.0,
+    ) -> "PopulationResult":
+        """Train every member.
+
+        Args:
+            train: pytree of arrays [rows, ...].
+            validation: pytree of the same structure, or None.
+            epochs: passes through the training rows.
+            batch_size: rows in a batch; an epoch's last batch is filled up from the epoch's start.
+            rungs: where the weakest members are dropped.
+            patience: epochs without a better score before a member stops.
+            lane_width: members that a device advances together, a power of two; chosen if None.
+            callbacks: called with each event, a mapping with "event" and its values.
+            checkpoint: a folder to save in; a run that was killed goes on from it with the same numbers.
+            save_every: seconds between saves; 0 saves after every epoch.
+
+        Returns:
+            The result.
+
+        Raises:
+            UsageError: if an argument is not allowed, or the members do not fit into memory.
+            RunError: if `checkpoint` holds another population's state.
+            TrainingError: if every member diverged.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+            raise UsageError(f"epochs={epochs!r} is not allowed; give a whole number, 1 or more")
+        functions = self.functions
+        if functions.evaluate is not None and validation is None:
+            raise UsageError("validation=None: evaluate was given but no examples for it; give validation")
+        feed = Feed.of(train, validation)
+        spec = self._spec(functions, feed, epochs, batch_size, lane_width)
+        store = Checkpoint(Path(checkpoint)) if checkpoint is not None else None
+        training = Training(
+            [spec],
+            feed,
+            {member: member for member in range(self.members)},
+            rungs=rungs,
+            patience=dict.fromkeys(range(self.members), patience),
+            listeners=[*callbacks, mark := _Fingerprint(self._fingerprint(epochs, batch_size, spec.lane_width))],
+            checkpoint=store,
+            save_every=save_every,
+        )
+        saved = training.restore()
+        if saved is not None and saved.get("fingerprint") != mark.text:
+            raise RunError(f"checkpoint={str(checkpoint)!r} holds another population; give an empty folder")
+        records = training.run()
+        if all(record.status == "diverged" for record in records.values()):
+            raise TrainingError(f"all {self.members} members diverged; lower the learning rate")
+        return PopulationResult(self, training, records)
+
+    def _spec(self, functions: Functions, feed: Feed, epochs: int, batch_size: int, width: int | None) -> CohortSpec:
+        devices = jax.local_devices()
+        if width is None:
+            width = self._width(functions, -(-self.members // len(devices)), devices[0].platform)
+        kind = LaneKind(check_lane_width(width), feed.steps(batch_size), feed.batch_rows(batch_size))
+        programs = programs_for(functions, tuple(self.settings), kind, device_mesh(tuple(devices)))
+        check_memory(self.members * programs.member_bytes + feed.nbytes * len(devices), devices)
+        folds = np.zeros(self.members, np.int32)
+        members = tuple(range(self.members))
+        return CohortSpec(functions, members, self.settings, self.seeds, folds, epochs, batch_size, width)
+
+    def _width(self, functions: Functions, members: int, platform: str) -> int:
+        scalars = dict.fromkeys(self.settings, jax.ShapeDtypeStruct((), np.float32))
+        state = eqx.filter_eval_shape(functions.init, jax.eval_shape(lambda: jax.random.key(0)), scalars)
+        parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state) if hasattr(leaf, "shape"))
+        return lane_width(platform, parameters, members)
+
+    def _fingerprint(self, epochs: int, batch_size: int, width: int) -> str:
+        columns = {name: column.tolist() for name, column in self.settings.items()}
+        text = json.dumps([columns, self.seeds.tolist(), epochs, batch_size, width], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Fingerprint:
+    """Puts into every save what tells whose it is."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        pass
+
+    def checkpoint(self) -> dict[str, Any]:
+        return {"fingerprint": self.text}
+
+
+@dataclasses.dataclass(frozen=True)
+class PopulationResult:
+    """What became of a population.
+
+    Attributes:
+        population: what was trained.
+        records: what happened to each member.
+    """
+
+    population: Population
+    _training: Training
+    records: Mapping[int, MemberRecord]
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The best score of each member, [members]; nan where there is none or the member diverged."""
+        return np.array(
+            [np.nan if r.status == "diverged" else r.best_score for r in self.records.values()], dtype=float
+        )
+
+    @property
+    def best(self) -> int:
+        """The member with the best score among those that were not dropped."""
+        rising = self.population.functions.rising
+        usable = {m: r.best_score for m, r in self.records.items() if r.status in ("finished", "stopped")}
+        return min(usable, key=lambda m: -usable[m] if rising else usable[m])
+
+    def state(self, member: int) -> PyTree:
+        """A member's state after its best epoch, as `init` structured it.
+
+        Raises:
+            UsageError: if the member was dropped, or there is no such member.
+        """
+        if member not in self.records:
+            raise UsageError(f"member={member!r}: there are members 0 to {len(self.records) - 1}")
+        if self.records[member].status == "dropped":
+            raise UsageError(f"member={member!r} was dropped at a rung; only survivors keep their state")
+        return self._training.slot(member)["best"]
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each member: its settings and what happened to it, best score first."""
+        rising = self.population.functions.rising
+        rows = []
+        for member, record in self.records.items():
+            settings = {name: float(column[member]) for name, column in self.population.settings.items()}
+            seed = int(self.population.seeds[member])
+            rows.append({"member": member, **settings, "seed": seed, **dataclasses.asdict(record)})
+        worst = -np.inf if rising else np.inf
+        return sorted(rows, key=lambda r: np.nan_to_num(r["best_score"], nan=worst) * (-1 if rising else 1))
+
+
+def _columns(settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    for name, values in settings.items():
+        try:
+            columns[name] = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise UsageError(f"settings: {name}={values!r} are not numbers; give one number for each member") from None
+    lengths = {len(column) for column in columns.values()} - {1}
+    if len(lengths) > 1 or any(column.ndim != 1 for column in columns.values()):
+        shapes = {name: column.shape for name, column in columns.items()}
+        raise UsageError(f"settings have shapes {shapes}; give each one number, or one for each member")
+    members = max(lengths, default=1)
+    return {name: np.resize(column, members) for name, column in columns.items()}

@@ -1,0 +1,314 @@
+"""Training cohorts side by side: epochs, rungs, divergence, patience, saves.
+
+What happened to a member is kept as plain numbers; what it knows stays on the device until it is asked for.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .checkpoint import Checkpoint
+from .cohort import Cohort, CohortSpec, DeviceFeed, EpochReport
+from .feed import Feed
+from .rungs import Rung, survivors
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+
+@dataclasses.dataclass
+class MemberRecord:
+    """What happened to one member.
+
+    Attributes:
+        status: "training", "finished", "dropped" (at a rung), "stopped" (out of patience) or "diverged".
+        epochs: how many it trained.
+        score: of its last epoch.
+        best_score: of its best epoch; nan if there was none.
+        best_epoch: the number of that epoch, from 0; -1 if there was none.
+        diverged_step: the step, from 0, whose loss or weights were not finite; -1 if none.
+        last_loss: the last finite training loss before it diverged, or of its last step.
+    """
+
+    status: str = "training"
+    epochs: int = 0
+    score: float = math.nan
+    best_score: float = math.nan
+    best_epoch: int = -1
+    diverged_step: int = -1
+    last_loss: float = math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """A promise about time, kept at rungs only.
+
+    Attributes:
+        seconds: what training may take.
+    """
+
+    seconds: float
+
+
+class Training:
+    """Cohorts that are trained together and judged against each other.
+
+    Args:
+        specs: the cohorts.
+        feed: the examples they share.
+        groups: the candidate of each member; members of a candidate are judged by their mean.
+        rungs: where candidates are dropped.
+        patience: epochs without a better score before a member stops, for each member; inf is never.
+        devices: the devices; all of this process's if None.
+        listeners: called with every event, in order.
+        checkpoint: where to save, or None.
+        save_every: seconds between saves; 0 saves after every epoch.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[CohortSpec],
+        feed: Feed,
+        groups: Mapping[int, int],
+        *,
+        rungs: Sequence[Rung] = (),
+        patience: Mapping[int, float] | None = None,
+        devices: Sequence[jax.Device] | None = None,
+        listeners: Sequence[Listener] = (),
+        checkpoint: Checkpoint | None = None,
+        save_every: float = 5.0,
+    ):
+        devices = tuple(devices or jax.local_devices())
+        shared = DeviceFeed(feed, devices)
+        self.cohorts = [Cohort(spec, shared, devices) for spec in specs]
+        self.groups = dict(groups)
+        self.rungs = tuple(rungs)
+        self.rungs_done = 0
+        self.patience = dict(patience or {})
+        self.listeners = list(listeners)
+        self.records = {member: MemberRecord() for member in self.groups}
+        self.rising = specs[0].functions.rising
+        self._home = {m: (cohort, i) for cohort in self.cohorts for i, m in enumerate(cohort.spec.members)}
+        self._resting: dict[int, dict[str, Any]] = {}
+        self._checkpoint, self._save_every, self._saved = checkpoint, save_every, time.monotonic()
+        self.seconds = 0.0
+
+    def compile(self) -> float:
+        """Make every program ready and every member; returns the seconds that compiling took."""
+        return sum(cohort.compile() for cohort in self.cohorts)
+
+    def emit(self, kind: str, **values: Any) -> None:
+        """Tell every listener."""
+        for listener in self.listeners:
+            listener({"event": kind, **values})
+
+    def run(self, pace: Pace | None = None) -> dict[int, MemberRecord]:
+        """Train to the end, or on to the end after `restore`.
+
+        Args:
+            pace: what time was promised; where the run turns out slower, rungs drop more members.
+
+        Returns:
+            The record of each member.
+        """
+        for number, rung in enumerate((*self.rungs, None)):
+            if number < self.rungs_done:
+                continue
+            self._train_to(1.0 if rung is None else rung.at)
+            if rung is not None:
+                self._judge(rung, pace)
+                self.rungs_done = number + 1
+                self.save()
+        for record in self.records.values():
+            if record.status == "training":
+                record.status = "finished"
+        self.save()
+        return self.records
+
+    def _train_to(self, share: float) -> None:
+        for cohort in self.cohorts:
+            target = max(1, math.ceil(share * cohort.spec.epochs))
+            while cohort.epoch < target and len(cohort.alive):
+                start = time.perf_counter()
+                report = cohort.advance()
+                self.seconds += time.perf_counter() - start
+                self._record(report)
+                self._release(cohort)
+                self.save(self._save_every)
+
+    def _record(self, report: EpochReport) -> None:
+        values = report.values
+        for i, member in enumerate(report.members.tolist()):
+            record = self.records[member]
+            if record.status != "training":
+                continue
+            record.epochs = report.epoch + 1
+            record.score, record.last_loss = float(values["score"][i]), float(values["last_loss"][i])
+            record.best_epoch = int(values["best_epoch"][i])
+            if record.best_epoch >= 0:
+                record.best_score = float(values["best_score"][i])
+            record.diverged_step = int(values["diverged"][i])
+            if record.diverged_step >= 0:
+                record.status = "diverged"
+                self.emit("diverged", member=member, step=record.diverged_step, last_loss=record.last_loss)
+            elif report.epoch - record.best_epoch > self.patience.get(member, math.inf):
+                record.status = "stopped"
+                self.emit("stopped", member=member, epoch=report.epoch, best_epoch=record.best_epoch)
+        self.emit("epoch", epoch=report.epoch, report=report)
+
+    def _release(self, cohort: Cohort) -> None:
+        """Take members that diverged or stopped out of their lanes once that frees enough of them."""
+        alive = cohort.alive
+        numbers = np.array(cohort.spec.members)
+        training = np.array([self.records[int(numbers[p])].status == "training" for p in alive], dtype=bool)
+        width = cohort.kind.width
+        lanes, needed = -(-len(alive) // width), -(-int(training.sum()) // width)
+        if lanes - needed >= max(1, lanes // 10):
+            self._rest(cohort, alive[~training])
+            cohort.keep(alive[training])
+
+    def _rest(self, cohort: Cohort, positions: np.ndarray) -> None:
+        """Keep what members know that leave their lanes without being dropped."""
+        slots, where = cohort.member_slots()
+        for index, position in enumerate(where.tolist()):
+            if position in positions:
+                self._resting[cohort.spec.members[position]] = jax.tree.map(lambda a, i=index: a[i], slots)
+
+    def _judge(self, rung: Rung, pace: Pace | None) -> None:
+        """Drop the weakest candidates."""
+        scores: dict[int, list[float]] = {}
+        for member, record in self.records.items():
+            if record.status != "dropped":
+                value = math.nan if record.status == "diverged" else record.best_score
+                scores.setdefault(self.groups[member], []).append(value)
+        keep = self._affordable(rung, len(scores), pace)
+        if keep < rung.keep:
+            self.emit("slower", at=rung.at, planned=rung.keep, kept=keep, seconds=self.seconds)
+        going_on = set(survivors(scores, keep, self.rising))
+        dropped = []
+        for member, record in self.records.items():
+            if self.groups[member] not in going_on and record.status in ("training", "stopped"):
+                record.status = "dropped"
+                dropped.append(member)
+                self._resting.pop(member, None)
+        for cohort in self.cohorts:
+            alive = cohort.alive
+            numbers = np.array(cohort.spec.members)
+            stay = np.array([self.records[int(numbers[p])].status == "training" for p in alive], dtype=bool)
+            resting = [p for p in alive[~stay] if self.records[int(numbers[p])].status != "dropped"]
+            if not stay.all():
+                self._rest(cohort, np.array(resting))
+                cohort.keep(alive[stay])
+        self.emit("rung", at=rung.at, kept=sorted(going_on), dropped=dropped)
+
+    def _affordable(self, rung: Rung, candidates: int, pace: Pace | None) -> int:
+        """How many candidates the time that is left allows, at most as many as planned."""
+        if pace is None or not self.seconds:
+            return rung.keep
+        done = sum(record.epochs for record in self.records.values())
+        rate = self.seconds / max(1, done)
+        per_candidate = len(self.records) / max(1, len(set(self.groups.values())))
+        epochs = max(cohort.spec.epochs for cohort in self.cohorts)
+        left = pace.seconds * 1.1 - self.seconds
+        fits = math.floor(left / (rate * per_candidate * epochs * (1 - rung.at)))
+        return max(1, min(rung.keep, fits))
+
+    def slot(self, member: int) -> dict[str, Any]:
+        """What a member that was not dropped has: "state" and "best" as pytrees.
+
+        Raises:
+            KeyError: if the member was dropped.
+        """
+        return self.slots([member])[member]
+
+    def slots(self, members: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """`slot` of several members at once."""
+        found: dict[int, dict[str, Any]] = {}
+        for cohort in self.cohorts:
+            wanted = [m for m in members if self._home[m][0] is cohort]
+            if not wanted:
+                continue
+            slots, where = cohort.member_slots() if len(cohort.alive) else ({}, np.array([], int))
+            index = {cohort.spec.members[p]: i for i, p in enumerate(where.tolist())}
+            for member in wanted:
+                if member in index:
+                    raw = jax.tree.map(lambda a, i=index[member]: a[i], slots)
+                else:
+                    raw = self._resting[member]
+                best, state = cohort.programs.best, cohort.programs.state
+                found[member] = {**raw, "best": best.unpack(raw["best"]), "state": state.unpack(raw["state"])}
+        return found
+
+    def save(self, after: float = 0.0) -> None:
+        """Save everything that is needed to go on, if `after` seconds have passed since the last save."""
+        if self._checkpoint is None or time.monotonic() - self._saved < after:
+            return
+        self.emit("saving")
+        record: dict[str, Any] = {
+            "rungs_done": self.rungs_done,
+            "seconds": self.seconds,
+            "records": {str(m): dataclasses.asdict(r) for m, r in self.records.items()},
+            "cohorts": [],
+        }
+        groups: dict[str, dict[str, np.ndarray]] = {}
+        for number, cohort in enumerate(self.cohorts):
+            started = cohort.started and len(cohort.alive)
+            slots, where = cohort.member_slots() if started else ({}, np.array([], int))
+            record["cohorts"].append({"epoch": cohort.epoch, "positions": where.tolist()})
+            if started:
+                groups[f"cohort-{number}"] = _flatten(slots)
+        for member, slot in self._resting.items():
+            groups[f"member-{member}"] = _flatten(jax.tree.map(lambda a: np.asarray(a)[None], slot))
+        for listener in self.listeners:
+            extra = getattr(listener, "checkpoint", None)
+            if extra is not None:
+                record.update(extra())
+        self._checkpoint.save(record, groups)
+        self._saved = time.monotonic()
+
+    def restore(self) -> dict[str, Any] | None:
+        """Go on from the last save; returns its record, or None where there is none."""
+        saved = self._checkpoint.load() if self._checkpoint is not None else None
+        if saved is None:
+            return None
+        record, groups = saved
+        self.rungs_done, self.seconds = int(record["rungs_done"]), float(record["seconds"])
+        self.records = {int(m): MemberRecord(**values) for m, values in record["records"].items()}
+        for number, (cohort, where) in enumerate(zip(self.cohorts, record["cohorts"], strict=True)):
+            positions = np.array(where["positions"], dtype=int)
+            if len(positions):
+                slots = _unflatten(groups[f"cohort-{number}"])
+                cohort.load_slots(slots, positions, positions, where["epoch"])
+            elif where["epoch"]:
+                cohort.empty(where["epoch"])
+        for name, arrays in groups.items():
+            if name.startswith("member-"):
+                slot = jax.tree.map(lambda a: a[0], _unflatten(arrays))
+                self._resting[int(name.removeprefix("member-"))] = slot
+        return record
+
+
+def _flatten(slots: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    flat: dict[str, np.ndarray] = {}
+    for name, value in slots.items():
+        if isinstance(value, list):
+            flat.update({f"{name}.{i:04d}": np.asarray(a) for i, a in enumerate(value)})
+        else:
+            flat[name] = np.asarray(value)
+    return flat
+
+
+def _unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    slots: dict[str, Any] = {"state": [], "best": []}
+    for name in sorted(flat):
+        head, dot, _ = name.partition(".")
+        if dot:
+            slots[head].append(flat[name])
+        else:
+            slots[head] = flat[name]
+    return slots

@@ -1,0 +1,187 @@
+import csv
+import gzip
+import io
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fathom.data.columns import BLANKS, clean_text, type_text
+from fathom.data.tables import detect_layout, read_file
+from fathom.errors import DataError
+
+
+def written(path, text):
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def kinds(columns):
+    return {column.name: column.kind for column in columns}
+
+
+def test_a_plain_table(tmp_path):
+    path = written(
+        tmp_path / "a.csv", "size, color,day,on\n1,red,2020-01-02,true\n 2.5 ,?,2020-01-03,\nNA,blue,,false\n"
+    )
+    columns = read_file(path)
+    assert kinds(columns) == {"size": "number", "color": "text", "day": "date", "on": "text"}
+    np.testing.assert_array_equal(columns[0].values, [1.0, 2.5, np.nan])
+    assert columns[1].values.tolist() == ["red", None, "blue"]
+    np.testing.assert_array_equal(columns[2].values, [18263.0, 18264.0, np.nan])
+    assert columns[3].values.tolist() == ["true", None, "false"]
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter"), [("a.csv", ","), ("a.csv", ";"), ("a.txt", "|"), ("a.tsv", "\t"), ("a", " ")]
+)
+def test_delimiters(tmp_path, name, delimiter):
+    text = "\n".join(delimiter.join(row) for row in [["a", "b"], ["1", "x"], ["2", "y"]])
+    assert kinds(read_file(written(tmp_path / name, text))) == {"a": "number", "b": "text"}
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("a,b\n1,2\n", True),
+        ("1,2\n3,4\n", False),
+        ("a,b\nx,y\nz,y\n", True),
+        ("x,y\nx,z\nw,y\n", False),
+        ("39,Private\n50,Self\n38,Private\n", False),
+        ("a,b\n", True),
+        ("when\n2020-01-01\n", True),
+        ("NA,x\n1,y\n2,x\n", False),
+    ],
+)
+def test_header_is_found(tmp_path, text, header):
+    assert detect_layout(written(tmp_path / "a.csv", text)).header is header
+
+
+def test_a_name_expected_makes_a_header(tmp_path):
+    path = written(tmp_path / "a.csv", "2019,2020\n1,2\n")
+    assert not detect_layout(path).header
+    assert detect_layout(path, ["2020"]).header
+
+
+def test_without_a_header_columns_are_numbered(tmp_path):
+    columns = read_file(written(tmp_path / "a.csv", "1,x\n2,x\n"))
+    assert [column.name for column in columns] == ["column0", "column1"]
+    assert columns[0].values.tolist() == [1.0, 2.0]
+
+
+def test_repeated_and_empty_names(tmp_path):
+    columns = read_file(written(tmp_path / "a.csv", ",a,a,a_2,A\n1,2,3,4,5\n"))
+    assert [column.name for column in columns] == ["column0", "a", "a_3", "a_2", "A"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_encodings(tmp_path, encoding):
+    path = written(tmp_path / "a.csv", "prénom,n\ncafé,1\nthé,2\n".encode(encoding))
+    columns = read_file(path)
+    assert [column.name for column in columns] == ["prénom", "n"]
+    assert columns[0].values.tolist() == ["café", "thé"]
+
+
+def test_line_ends_and_quotes(tmp_path):
+    columns = read_file(written(tmp_path / "a.csv", '"a ""x""","b\nc"\r\n"1","p, q"\r\n\r\n2,"r\r\ns"\r\n'))
+    assert [column.name for column in columns] == ['a "x"', "b\nc"]
+    assert columns[0].values.tolist() == [1.0, 2.0]
+    assert columns[1].values.tolist() == ["p, q", "r\r\ns"]
+
+
+def test_gzip_parquet_and_json_agree(tmp_path):
+    # Oracle: the same table written three ways.
+    text = "a,b,c\n1,x,true\n2.5,,false\n"
+    with gzip.open(tmp_path / "a.csv.gz", "wt") as stream:
+        stream.write(text)
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt") as stream:
+        stream.write('{"a":1,"b":"x","c":true}\n{"a":2.5,"c":false}\n')
+    query = "SELECT * FROM (VALUES (1.0, 'x', true), (2.5, NULL, false)) AS t(a, b, c)"
+    duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path / 'a.parquet'}'")
+    for name in ("a.csv.gz", "a.jsonl.gz", "a.parquet"):
+        a, b, c = read_file(tmp_path / name)
+        assert [column.name for column in (a, b, c)] == ["a", "b", "c"]
+        assert a.values.tolist() == [1.0, 2.5]
+        assert b.values.tolist() == ["x", None]
+        assert c.kind == ("text" if name == "a.csv.gz" else "boolean")
+
+
+def test_nested_columns_are_passed_over_with_a_reason(tmp_path):
+    columns = read_file(written(tmp_path / "a.jsonl", '{"a":1,"n":{"q":[1]},"l":[1,2],"d":"2020-01-01"}\n'))
+    assert kinds(columns) == {"a": "number", "n": "unsupported", "l": "unsupported", "d": "date"}
+    assert "STRUCT" in columns[1].reason
+
+
+def test_wildcards_in_a_name_are_letters(tmp_path):
+    written(tmp_path / "d1.csv", "wrong\n1\n")
+    path = written(tmp_path / "d[1]*'?.csv", "right\n1\n")
+    assert kinds(read_file(path)) == {"right": "number"}
+
+
+def test_a_text_beyond_the_sample_still_decides_the_kind(tmp_path):
+    rows = [f"{i},{i}" for i in range(300_000)]
+    columns = read_file(written(tmp_path / "a.csv", "\n".join(["a,b", *rows, "x,1"])))
+    assert kinds(columns) == {"a": "text", "b": "number"}
+    assert columns[1].values[:300_000].tolist() == list(range(300_000))
+    assert columns[0].values[-1] == "x"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"is empty"),
+        ("a,b\n", r"has no rows"),
+        ("a,b\n1,2\n3\n4,5\n", r"cannot be read as a table: CSV Error on Line: 3"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", r"is no text table"),
+    ],
+)
+def test_a_file_that_is_no_table(tmp_path, content, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read_file(written(tmp_path / "a.csv", content))
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_files(tmp_path):
+    for name in ("a.parquet", "a.csv.gz", "a.jsonl"):
+        with pytest.raises(DataError, match=r"cannot be read") as caught:
+            read_file(written(tmp_path / name, "{nothing: of the kind"))
+        assert "\n" not in str(caught.value)
+
+
+cells = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8
+)
+names = cells.map(lambda name: name.strip(BLANKS)).filter(
+    lambda name: name and type_text("", clean_text([name])).kind == "text"
+)
+names = names.filter(lambda name: clean_text([name])[0] is not None and not name.startswith("\ufeff"))
+
+
+@st.composite
+def tables(draw):
+    header = draw(st.lists(names, min_size=2, max_size=4, unique=True))
+    rows = draw(st.lists(st.lists(cells, min_size=len(header), max_size=len(header)), min_size=1, max_size=6))
+    # One column of numbers, so that the first row is a header beyond doubt.
+    return ["number", *header], [[str(place), *row] for place, row in enumerate(rows)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tables())
+def test_what_the_csv_module_writes_is_read_back(tmp_path, table):
+    # Oracle: Python's csv writer and the typing of text in Python.
+    header, rows = table
+    if "number" in header[1:]:
+        return
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([header, *rows])
+    columns = read_file(written(tmp_path / "t.csv", buffer.getvalue()), expected=["number"])
+    assert [column.name for column in columns] == header
+    for place, column in enumerate(columns):
+        expected = type_text("", clean_text(row[place] for row in rows))
+        assert column.kind == expected.kind
+        if column.kind == "text":
+            assert column.values.tolist() == expected.values.tolist()
+        else:
+            np.testing.assert_array_equal(column.values, expected.values)

@@ -64,5 +64,5 @@ def test_a_record_with_unknown_or_missing_entries_is_refused():
     written = Task.regression(3).to_dict()
     with pytest.raises(UsageError, match="Did you mean 'metric'"):
         Task.from_dict({**written, "metrics": "rmse"})
-    with pytest.raises(UsageError, match="kind=. is missing from the task"):
+    with pytest.raises(UsageError, match=r"kind=\? is missing from the task"):
         Task.from_dict({name: value for name, value in written.items() if name != "kind"})

@@ -273,7 +273,8 @@ def _check_value(name: str, value: Any, declared: Declaration) -> None:
             raise one_of(name, value, declared.choices)
         return
     if value is None and declared.kind == "dynamic":
-        raise UsageError(f"{name}=None is not a number; give the neutral number ({declared.neutral}) to switch it off")
+        off = "" if declared.neutral is None else f"; {declared.neutral:g} switches it off"
+        raise UsageError(f"{name}=None is not a number; give one from {declared.low:g} to {declared.high:g}{off}")
     if declared.low == -math.inf and declared.high == math.inf and declared.kind == "static":
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

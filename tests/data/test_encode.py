@@ -94,9 +94,10 @@ def test_whitening_gives_the_identity(scaling):
 
 def test_each_whitening_has_its_own_form():
     values = correlated()
-    fit = lambda scaling: Encoder.fit(
-        numeric_schema(5), only_numbers(values), np.arange(ROWS), scaling=scaling
-    )  # noqa: E731
+
+    def fit(scaling):
+        return Encoder.fit(numeric_schema(5), only_numbers(values), np.arange(ROWS), scaling=scaling)
+
     zca, cholesky, pca = fit("zca").rotation, fit("cholesky").rotation, fit("pca").rotation
     np.testing.assert_allclose(zca, zca.T, atol=1e-8)
     np.testing.assert_allclose(cholesky, np.tril(cholesky), atol=1e-10)

@@ -97,3 +97,8 @@ def test_arrays():
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_infinities_count_as_missing():
+    for source in ({"a": [1.0, np.inf]}, pandas.DataFrame({"a": [1.0, -np.inf]})):
+        assert np.isnan(read_frame(source)[0].values).tolist() == [False, True]

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fathom.data.columns import BLANKS, clean_text, type_text
-from fathom.data.tables import detect_layout, read_file
+from fathom.data.tables import _connect, read_file
 from fathom.errors import DataError
 
 
@@ -40,29 +40,6 @@ def test_a_plain_table(tmp_path):
 def test_delimiters(tmp_path, name, delimiter):
     text = "\n".join(delimiter.join(row) for row in [["a", "b"], ["1", "x"], ["2", "y"]])
     assert kinds(read_file(written(tmp_path / name, text))) == {"a": "number", "b": "text"}
-
-
-@pytest.mark.parametrize(
-    ("text", "header"),
-    [
-        ("a,b\n1,2\n", True),
-        ("1,2\n3,4\n", False),
-        ("a,b\nx,y\nz,y\n", True),
-        ("x,y\nx,z\nw,y\n", False),
-        ("39,Private\n50,Self\n38,Private\n", False),
-        ("a,b\n", True),
-        ("when\n2020-01-01\n", True),
-        ("NA,x\n1,y\n2,x\n", False),
-    ],
-)
-def test_header_is_found(tmp_path, text, header):
-    assert detect_layout(written(tmp_path / "a.csv", text)).header is header
-
-
-def test_a_name_expected_makes_a_header(tmp_path):
-    path = written(tmp_path / "a.csv", "2019,2020\n1,2\n")
-    assert not detect_layout(path).header
-    assert detect_layout(path, ["2020"]).header
 
 
 def test_without_a_header_columns_are_numbered(tmp_path):
@@ -168,14 +145,15 @@ def tables(draw):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(tables())
-def test_what_the_csv_module_writes_is_read_back(tmp_path, table):
+@given(tables(), st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from([",", ";", "\t"]))
+def test_what_the_csv_module_writes_is_read_back(tmp_path, table, line_end, delimiter):
     # Oracle: Python's csv writer and the typing of text in Python.
     header, rows = table
     if "number" in header[1:]:
         return
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([header, *rows])
+    writer = csv.writer(buffer, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator=line_end)
+    writer.writerows([header, *rows])
     columns = read_file(written(tmp_path / "t.csv", buffer.getvalue()), expected=["number"])
     assert [column.name for column in columns] == header
     for place, column in enumerate(columns):
@@ -185,3 +163,14 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path, table):
             assert column.values.tolist() == expected.values.tolist()
         else:
             np.testing.assert_array_equal(column.values, expected.values)
+
+
+def test_nothing_but_the_named_file_can_be_read(tmp_path):
+    named = written(tmp_path / "named.csv", "a\n1\n")
+    other = written(tmp_path / "other.csv", "a\n1\n")
+    with _connect(named) as connection:
+        connection.execute("SELECT * FROM read_csv(?)", [str(named)]).fetchall()
+        with pytest.raises(duckdb.PermissionException):
+            connection.execute("SELECT * FROM read_csv(?)", [str(other)])
+        with pytest.raises(duckdb.Error):
+            connection.execute("SET enable_external_access = true")

@@ -60,7 +60,9 @@ def test_inference_and_set_dropout_on_a_network():
 
 
 def test_misuse_is_refused():
-    with pytest.raises(UsageError, match="dropout rate=1.0 is not allowed; give a number from 0 to below 1"):
+    with pytest.raises(
+        UsageError, match=r"dropout rate=1\.0 is not allowed; give a number from 0 to below 1"
+    ):
         nn.Dropout(1.0)
     with pytest.raises(UsageError, match="key=None: dropout draws random numbers"):
         nn.Dropout(0.5)(jnp.ones(3))

@@ -53,7 +53,7 @@ def test_orthogonal_is_orthogonal(shape):
 
 
 def test_orthogonal_has_no_preferred_sign():
-    """Oracle: the trace of a uniform orthogonal matrix has mean 0 and variance 1 (without signs it has not)."""
+    """Oracle: the trace of a uniform orthogonal matrix has mean 0 and variance 1."""
     keys = jax.random.split(jax.random.key(1), 400)
     traces = np.asarray(jax.vmap(lambda k: jnp.trace(nn.INITS["orthogonal"].fn(k, (5, 5), 1.0)))(keys))
     assert abs(traces.mean()) < 4 * traces.std() / 20

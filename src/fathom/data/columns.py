@@ -32,7 +32,7 @@ class RawColumn:
     Attributes:
         name: the column's name.
         kind: "number", "boolean", "date", "text", or "unsupported" (nested or binary values).
-        values: float64 [rows] (NaN = missing), or for text object [rows] (str or None).
+        values: float64 [rows] (NaN = missing, never infinite), or for text object [rows] (str or None).
         reason: for "unsupported", what the column holds.
     """
 
@@ -149,7 +149,7 @@ def as_numbers(column: RawColumn, kind: str) -> np.ndarray:
         raise DataError(
             f"column {column.name!r} holds {column.kind} values; it must hold {kind} ones, as in training"
         )
-    values = finite(column.values)
+    values = column.values
     if kind == "boolean" and not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
         raise DataError(
             f"column {column.name!r} holds numbers other than 0 and 1; it must be boolean, as in training"

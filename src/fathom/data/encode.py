@@ -27,7 +27,7 @@ class Encoder:
 
     The inputs come in blocks: numeric columns and the three parts of a date (days, month, weekday),
     imputed by the median and conditioned; booleans as 0 and 1; for each column that had missing cells, 1
-    where one is missing; for each category 1 where it is the value, and one slot for unseen and missing values.
+    where one is missing; for each category 1 where it is the value, and a slot for unseen and missing ones.
 
     With x the imputed numeric block of the training rows, z = (x - mean) / deviation (deviations and
     covariances are divided by n, not n - 1) and C = cov(z): "standardize" gives z, "pca" Λ^(-1/2) Uᵀ z with

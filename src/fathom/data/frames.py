@@ -7,7 +7,7 @@ import narwhals as nw
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .columns import RawColumn, as_texts, clean_text, type_text, unsupported
+from .columns import RawColumn, as_texts, clean_text, finite, type_text, unsupported
 
 #: The name of the target where (x, y) arrays are given.
 ARRAY_TARGET = "y"
@@ -93,7 +93,7 @@ def array_column(name: str, values: np.ndarray) -> RawColumn:
     if values.dtype.kind == "b":
         return RawColumn(name, "boolean", values.astype(np.float64))
     if values.dtype.kind in "iuf":
-        return RawColumn(name, "number", values.astype(np.float64))
+        return RawColumn(name, "number", finite(values.astype(np.float64)))
     if values.dtype.kind == "M":
         return RawColumn(name, "date", _days(values))
     if values.dtype.kind in "USO":
@@ -138,9 +138,9 @@ def _series(frame: Any) -> list[tuple[str, Any]]:
 def _series_column(name: str, series: Any) -> RawColumn:
     kind = series.dtype
     if kind.is_numeric():
-        return RawColumn(name, "number", _floats(series))
+        return RawColumn(name, "number", finite(_floats(series)))
     if kind == nw.Boolean:
-        cells = [np.nan if value is None else float(value) for value in series.to_list()]
+        cells = [np.nan if _absent(value) else float(value) for value in series.to_list()]
         return RawColumn(name, "boolean", np.array(cells, dtype=np.float64))
     if kind == nw.Date or kind == nw.Datetime:
         if kind == nw.Datetime and kind.time_zone is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .columns import RawColumn, finite
+from .columns import RawColumn
 from .dataset import Dataset, Table, build_table, build_target
 from .frames import ARRAY_TARGET, read_arrays, read_frame
 from .schema import Schema, infer_schema
@@ -157,9 +157,7 @@ def _drop_unlabeled(columns: list[RawColumn], target: str) -> tuple[list[RawColu
     goal = next(column for column in columns if column.name == target)
     if goal.kind == "unsupported":
         return columns, []
-    missing = RawColumn(
-        goal.name, goal.kind, finite(goal.values) if goal.kind == "number" else goal.values
-    ).missing()
+    missing = goal.missing()
     count = int(missing.sum())
     if count == 0:
         return columns, []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, one_of
-from .columns import RawColumn, as_texts, finite, looks_boolean, number_text
+from .columns import RawColumn, as_texts, looks_boolean, number_text
 
 #: A text column with more categories than this is kept only if its values repeat.
 MAX_FREE_CATEGORIES = 50
@@ -207,7 +207,7 @@ def _infer_column(column: RawColumn, features: int, keep_all: bool) -> Column:
         return Column(column.name, "constant", has_missing=True, reason="it has no value in any row")
     if column.kind == "text":
         return _infer_text(column, bool(missing.any()))
-    values = finite(column.values)
+    values = column.values
     present = values[~np.isnan(values)]
     has_missing = len(present) < len(values)
     if not keep_all:

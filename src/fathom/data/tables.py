@@ -4,48 +4,35 @@ A text file is read with nothing left to guessing inside DuckDB: the delimiter a
 here, every cell arrives as text, and a column is numbers only if each of its cells is one.
 """
 
-import codecs
 import csv
-import gzip
-import io
 import re
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import numpy as np
 
 from ..errors import DataError
-from .columns import BLANKS, DATE_PATTERN, MISSING_MARKERS, RawColumn, clean_text, type_text, unsupported
+from .columns import (
+    BLANKS,
+    DATE_PATTERN,
+    MISSING_MARKERS,
+    RawColumn,
+    clean_text,
+    finite,
+    type_text,
+    unsupported,
+)
+from .layout import Layout, detect_layout, open_text, unique_names
 
 _PARQUET = (".parquet", ".pq")
 _JSON = (".json", ".jsonl", ".ndjson")
-_SAMPLE_BYTES = 1 << 20
-_DELIMITERS = (",", ";", "\t", "|", " ")
 _NUMBER_TYPES = re.compile(
     r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|REAL|DOUBLE|U?INT(128)?|BIGNUM)$"
 )
 _DATE_TYPES = re.compile(r"^(DATE|TIMESTAMP.*)$")
 _TEXT_TYPES = re.compile(r"^(VARCHAR|ENUM.*|UUID|\"?NULL\"?)$")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a text table is written.
-
-    Attributes:
-        delimiter: between two cells.
-        header: whether the first row holds names.
-        names: the columns' names, unique and not empty.
-        encoding: "utf-8", "utf-16" or "latin-1".
-    """
-
-    delimiter: str
-    header: bool
-    names: tuple[str, ...]
-    encoding: str
 
 
 def read_file(path: str | Path, expected: Collection[str] = ()) -> list[RawColumn]:
@@ -71,44 +58,19 @@ def read_file(path: str | Path, expected: Collection[str] = ()) -> list[RawColum
             elif kind in _JSON:
                 names = _load(connection, "read_json(?, format='auto', sample_size=-1)", path)
             else:
-                names = _load_text(connection, path, detect_layout(path, expected))
+                layout = detect_layout(path, expected)
+                # DuckDB loses every row where a line break within the first row differs from the line end.
+                if layout.line_end == "\r\n" and layout.broken_first:
+                    return _read_slowly(path, layout)
+                names = _load_text(connection, path, layout)
             columns = _columns(connection, names)
     except duckdb.Error as error:
         raise DataError(f"file {str(path)!r} cannot be read as a table: {_first_lines(error)}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"file {str(path)!r} cannot be read: {error}") from None
     if len(columns[0].values) == 0:
-        raise DataError(f"file {str(path)!r} has no rows; give at least one under the header")
+        raise _no_rows(path)
     return columns
-
-
-def detect_layout(path: str | Path, expected: Collection[str] = ()) -> Layout:
-    """How a text table is written, from its first megabyte.
-
-    The first row is a header if it holds one of the names expected; or a word above a column of numbers; or,
-    in a table of words only, no value that comes again below it.
-
-    Args:
-        path: the file.
-        expected: names that the file should hold.
-
-    Returns:
-        The layout.
-
-    Raises:
-        DataError: if the file is empty or no text.
-    """
-    path = Path(path)
-    text, encoding, whole = _sample(path)
-    tab = any(suffix.lower() in (".tsv", ".tab") for suffix in path.suffixes)
-    delimiter = "\t" if tab else _delimiter(text, whole)
-    rows = _rows(text, delimiter, whole)
-    if not rows:
-        raise DataError(f"file {str(path)!r} is empty; give a table with a header and rows")
-    first = [cell.strip(BLANKS) for cell in rows[0]]
-    header = _is_header(first, rows[1:500], expected)
-    width = len(first)
-    return Layout(delimiter, header, tuple(_unique(first if header else [""] * width)), encoding)
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
@@ -136,7 +98,7 @@ def _load(connection: duckdb.DuckDBPyConnection, reader: str, path: Path) -> lis
     ]
     source = f"SELECT {', '.join(chosen)} FROM {reader} AS source({', '.join(cells)})"
     connection.execute(f"CREATE TABLE t AS {source}", [_escaped(path)])
-    return _unique([row[0] for row in described])
+    return unique_names([row[0] for row in described])
 
 
 def _load_text(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> list[str]:
@@ -144,9 +106,29 @@ def _load_text(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout
     packed = "gzip" if path.suffix.lower() == ".gz" else "none"
     reader = f"""read_csv(?, auto_detect = false, header = {layout.header}, columns = {{{columns}}},
         delim = {_literal(layout.delimiter)}, quote = '"', escape = '"', nullstr = '', strict_mode = true,
-        compression = '{packed}', encoding = '{layout.encoding}', max_line_size = 16777216)"""
-    _load(connection, reader, path)
+        compression = '{packed}', encoding = '{layout.encoding}', max_line_size = 16777216"""
+    # Told "\r\n", DuckDB reads nothing; it finds that line end by itself.
+    if layout.line_end != "\r\n":
+        reader += f", new_line = {_literal(repr(layout.line_end)[1:-1])}"
+    _load(connection, reader + ")", path)
     return list(layout.names)
+
+
+def _read_slowly(path: Path, layout: Layout) -> list[RawColumn]:
+    """The columns by Python's own reader of CSV."""
+    opener = open_text(path)
+    encoding = "utf-8-sig" if layout.encoding == "utf-8" else layout.encoding
+    with opener(path, "rt", encoding=encoding, newline="") as stream:
+        rows = [row for row in csv.reader(stream, delimiter=layout.delimiter) if row][int(layout.header) :]
+    for place, row in enumerate(rows):
+        if len(row) != len(layout.names):
+            raise DataError(
+                f"file {str(path)!r}, row {place + 1}: {len(row)} cells; it must have {len(layout.names)}"
+            )
+    if not rows:
+        raise _no_rows(path)
+    cells = zip(*rows, strict=True)
+    return [type_text(name, clean_text(column)) for name, column in zip(layout.names, cells, strict=True)]
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, names: list[str]) -> list[RawColumn]:
@@ -194,7 +176,8 @@ def _fetch(connection: duckdb.DuckDBPyConnection, name: str, kind: str, cell: st
     }[kind]
     values = connection.execute(f"SELECT {read} AS v FROM t").fetchnumpy()["v"]
     if kind != "text":
-        return RawColumn(name, kind, np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
+        numbers = np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
+        return RawColumn(name, kind, finite(numbers))
     cells = np.array(np.ma.getdata(values), dtype=object)
     cells[np.ma.getmaskarray(np.ma.asarray(values))] = None
     return RawColumn(name, "text", cells)
@@ -218,90 +201,11 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _no_rows(path: Path) -> DataError:
+    return DataError(f"file {str(path)!r} has no rows; give at least one under the header")
+
+
 def _first_lines(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines[:3] if not line.startswith(("Possible", "*", "file ="))]
     return "; ".join(kept).replace("Invalid Input Error: ", "")
-
-
-def _sample(path: Path) -> tuple[str, str, bool]:
-    """The first megabyte as text, its encoding, and whether that is the whole file."""
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
-    with opener(path, "rb") as stream:
-        start = stream.read(_SAMPLE_BYTES)
-        whole = not stream.read(1)
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif b"\x00" in start[:4096]:
-        raise DataError(f"file {str(path)!r} is no text table; give CSV, TSV, Parquet or JSON lines")
-    else:
-        encoding = _encoding(path, opener)
-    return start.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace"), encoding, whole
-
-
-def _encoding(path: Path, opener) -> str:
-    """UTF-8 if every byte of the file fits it, else Latin-1 (in which every byte is a letter)."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with opener(path, "rb") as stream:
-        try:
-            while block := stream.read(_SAMPLE_BYTES):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "latin-1"
-    return "utf-8"
-
-
-def _rows(text: str, delimiter: str, whole: bool) -> list[list[str]]:
-    rows = []
-    try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-            if row:
-                rows.append(row)
-    except csv.Error:
-        pass
-    return rows if whole or len(rows) < 2 else rows[:-1]
-
-
-def _delimiter(text: str, whole: bool) -> str:
-    """The delimiter under which most rows have as many cells as the first, more than one; else a comma."""
-    best, found = 0.0, ","
-    for delimiter in _DELIMITERS:
-        rows = _rows(text[:65536], delimiter, whole and len(text) <= 65536)
-        if not rows or len(rows[0]) < 2:
-            continue
-        share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-        # Blanks occur in words, so they delimit only where they do so in every row.
-        if share > best and (delimiter != " " or share == 1.0):
-            best, found = share, delimiter
-    return found
-
-
-def _is_header(first: list[str], body: list[list[str]], expected: Collection[str]) -> bool:
-    if set(first) & set(expected):
-        return True
-    if not any(first):
-        return False
-    repeated = False
-    for place, name in enumerate(first):
-        below = clean_text(row[place] for row in body if place < len(row))
-        kind, own = type_text("", below).kind, clean_text([name])
-        if kind != "text" and own[0] is not None and type_text("", own).kind != kind:
-            return True
-        typed = kind != "text" or type_text("", own).kind == "number"
-        repeated = repeated or typed or name in set(below.tolist())
-    return not repeated
-
-
-def _unique(names: list[str]) -> list[str]:
-    """The names, an empty one by its position and a repeated one with a number after it."""
-    given = {name for name in names if name}
-    result: dict[str, None] = {}
-    for place, name in enumerate(names):
-        base = name or f"column{place}"
-        unique, count = base, 1
-        while unique in result or (unique != name and unique in given):
-            count += 1
-            unique = f"{base}_{count}"
-        result[unique] = None
-    return list(result)

@@ -32,7 +32,7 @@ def write_whole(path: Path, text: str) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays whole to a safetensors file, then rename it into place."""
     part = path.with_name(path.name + ".part")
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part)
+    save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, part)
     part.replace(path)
 
 
@@ -87,18 +87,20 @@ class Checkpoint:
     def clear(self) -> None:
         """Remove the saved state, once the run is done."""
         if self.folder.exists():
-            (self.folder / INDEX).unlink(missing_ok=True)
-            for file in self.folder.glob("*.safetensors*"):
+            for file in (*self.folder.glob(f"{INDEX}*"), *self.folder.glob("*.safetensors*")):
                 file.unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _index(self) -> dict[str, Any] | None:
         try:
-            return json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
+            index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise RunError(f"{self.folder / INDEX} is damaged ({error}); start the run anew") from None
+        if not isinstance(index, dict) or not {"generation", "files", "record"} <= index.keys():
+            raise RunError(f"{self.folder / INDEX} is damaged (entries are missing); start the run anew")
+        return index
 
     def _generation(self) -> int:
         index = self._index()

@@ -106,8 +106,12 @@ class Cohort:
         spec, mesh = self.spec, self.mesh
         filled = np.where(occupant == EMPTY, filler, occupant)
         index = filled.reshape(self._lead)
-        pair = np.array([self._pairs[int(spec.seeds[m]), int(spec.folds[m])] for m in filled.reshape(-1)], np.int32)
-        settings = {name: put(mesh, values[index].astype(np.float32)) for name, values in spec.settings.items()}
+        pair = np.array(
+            [self._pairs[int(spec.seeds[m]), int(spec.folds[m])] for m in filled.reshape(-1)], np.int32
+        )
+        settings = {
+            name: put(mesh, values[index].astype(np.float32)) for name, values in spec.settings.items()
+        }
         count = (occupant != EMPTY).any(-1).sum(-1).astype(np.int32)
         fold = put(mesh, spec.folds[index].astype(np.int32))
         return _Block(occupant, index, settings, fold, put(mesh, pair.reshape(self._lead)), put(mesh, count))
@@ -166,7 +170,9 @@ class Cohort:
             block.slots, report = self.programs.epoch(*self._arguments(block, orders, epoch))
             reports.append(jax.device_get(report))
         members = self._filled()
-        joined = jax.tree.map(lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[members], *reports)
+        joined = jax.tree.map(
+            lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[members], *reports
+        )
         train, validation = joined.pop("train"), joined.pop("validation")
         numbers = np.array(self.spec.members)[self._where[members]]
         self.epoch += 1
@@ -196,6 +202,15 @@ class Cohort:
         filled = np.flatnonzero(self._where != EMPTY)
         return filled[np.argsort(self._where[filled])]
 
+    def stop(self, positions: np.ndarray) -> None:
+        """Let members rest in their lanes: nothing of them changes from now on."""
+        for block in self._blocks:
+            assert block.slots is not None
+            stopped = np.isin(block.occupant.reshape(-1), positions).reshape(self._lead)
+            if stopped.any():
+                before = np.asarray(block.slots["stopped"])
+                block.slots = {**block.slots, "stopped": put(self.mesh, before | stopped)}
+
     def keep(self, positions: np.ndarray) -> None:
         """Drop every member but these and pack the rest into as few lanes as they need."""
         if len(positions) == 0:
@@ -211,7 +226,9 @@ class Cohort:
     def member_slots(self) -> tuple[dict[str, Any], np.ndarray]:
         """The state of the members in lanes, on the host, [members, ...], and their positions, both in order."""
         filled, lead = self._filled(), len(self._lead)
-        host = [jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[lead:]), b.slots) for b in self._blocks]
+        host = [
+            jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[lead:]), b.slots) for b in self._blocks
+        ]
         return jax.tree.map(lambda *parts: np.concatenate(parts)[filled], *host), self._where[filled]
 
     def load_slots(self, slots: Mapping[str, Any], held: np.ndarray, wanted: np.ndarray, epoch: int) -> None:

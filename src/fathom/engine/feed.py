@@ -55,17 +55,25 @@ class Feed:
                 f"train={jax.tree.structure(train)}; give both the same structure"
             )
         held = _rows("validation", validation)
-        examples = jax.tree.map(lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)])[None], train, validation)
+        for ours, theirs in zip(jax.tree.leaves(train), jax.tree.leaves(validation), strict=True):
+            if np.shape(ours)[1:] != np.shape(theirs)[1:]:
+                raise DataError(
+                    f"validation has an array of shape {np.shape(theirs)} where train has {np.shape(ours)}; "
+                    "give both the same shape after the first axis"
+                )
+        examples = jax.tree.map(
+            lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)])[None], train, validation
+        )
         indices = np.arange(rows + held, dtype=np.int32)
         return cls(examples, indices[None, :rows], indices[None, rows:])
 
     def steps(self, batch_size: int) -> int:
         """Steps in an epoch that shows every training row at least once."""
-        return max(1, -(-self.train.shape[1] // batch_size))
+        return -(-self.train.shape[1] // self.batch_rows(batch_size))
 
     def batch_rows(self, batch_size: int) -> int:
         """Rows in a batch: `batch_size`, or all training rows where there are fewer."""
-        if isinstance(batch_size, bool) or batch_size < 1:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise UsageError(f"batch_size={batch_size!r} is not allowed; give a whole number, 1 or more")
         return min(batch_size, self.train.shape[1])
 
@@ -102,7 +110,9 @@ def _rows(name: str, tree: Any) -> int:
     counts = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves}
     if len(counts) != 1 or None in counts:
         shapes = [np.shape(leaf) for leaf in leaves]
-        raise DataError(f"{name}: arrays of shapes {shapes} do not share their first axis; give [rows, ...] arrays")
+        raise DataError(
+            f"{name}: arrays of shapes {shapes} do not share their first axis; give [rows, ...] arrays"
+        )
     (count,) = counts
     if not count:
         raise DataError(f"{name} has 0 rows; give at least one")

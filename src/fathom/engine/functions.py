@@ -67,18 +67,27 @@ class Packer:
     def __init__(self, example: Any):
         dynamic, self._static = eqx.partition(example, _is_abstract_array)
         paths, self._tree = jax.tree_util.tree_flatten_with_path(dynamic)
-        self.names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths]
+        self.names = [_path_name(path) for path, _ in paths]
         self._impls = [_key_impl(leaf) for _, leaf in paths]
-        self.avals = [_plain_aval(leaf) for _, leaf in paths]
+        self._avals = [leaf for _, leaf in paths]
+        self.avals = [_plain_aval(leaf) for leaf in self._avals]
 
     def pack(self, tree: Any) -> list[jax.Array]:
         """The arrays of the pytree, typed keys as their data."""
-        leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_array))
-        if len(leaves) != len(self.avals):
+        paths, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(tree, eqx.is_array))
+        names, leaves = [_path_name(path) for path, _ in paths], [leaf for _, leaf in paths]
+        if names != self.names:
+            differ = ", ".join(sorted(set(names) ^ set(self.names))) or "their order"
             raise UsageError(
-                f"state: {len(leaves)} arrays came back where init gave {len(self.avals)}; "
-                "step must return a state of the structure that init returns"
+                f"state: {len(names)} arrays came back where init gave {len(self.names)}, different in {differ}; "
+                "step must return a state of the structure that init returns, its numbers as arrays"
             )
+        for name, leaf, aval in zip(names, leaves, self._avals, strict=True):
+            if (leaf.shape, leaf.dtype) != (aval.shape, aval.dtype):
+                raise UsageError(
+                    f"state: {name} came back as {leaf.dtype}{list(leaf.shape)} where init gave "
+                    f"{aval.dtype}{list(aval.shape)}; step must keep the type and the shape of every array"
+                )
         pairs = zip(leaves, self._impls, strict=True)
         return [leaf if impl is None else jax.random.key_data(leaf) for leaf, impl in pairs]
 
@@ -92,6 +101,10 @@ class Packer:
     def nbytes(self) -> int:
         """Bytes of the arrays of one member."""
         return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in self.avals)
+
+
+def _path_name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".") or "itself"
 
 
 def _is_abstract_array(leaf: Any) -> bool:

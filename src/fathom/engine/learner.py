@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from ..models import Architecture
 from ..nn import set_dropout
 from ..objectives import LOSSES, METRICS
-from ..optim import RULES, learning_rate_at, matrix_mask, plateau_init, plateau_update, update_rule
+from ..optim import CLIPS, RULES, learning_rate_at, matrix_mask, plateau_init, plateau_update, update_rule
 from ..task import Task
 from .functions import Functions
 from .packing import Packing
 
+OPTIONAL = ("dropout", "input_noise", "label_smoothing", "l1", "l2")  # left out of a program where neutral
 _CHUNK = 4096  # rows that a forward pass without gradients takes at once
 
 
@@ -32,8 +33,8 @@ class LearnerSpec:
         clip_by: name in `CLIPS`.
         decay: "scheduled" or "constant".
         loss: name in `LOSSES`, or ``loss(outputs, targets) -> [batch]``.
-        active: the dynamic settings with a neutral value that some member has off it; the work for the
-            others is left out of the program.
+        active: which of `OPTIONAL` some member has off its neutral value; the work for the others is left
+            out of the program.
     """
 
     architecture: Architecture
@@ -59,7 +60,8 @@ class Network:
         module, self.state = eqx.filter_eval_shape(spec.architecture.initialize, spec.task, key)
         self._params = eqx.filter(module, _learns)
         self._fixed = eqx.filter(module, _is_array, inverse=True)
-        self.packing = Packing.of(self._params, RULES[spec.optimizer].elementwise)
+        packs = RULES[spec.optimizer].elementwise and CLIPS[spec.clip_by].packs
+        self.packing = Packing.of(self._params, packs)
         self.mask = self.packing.pack(matrix_mask(self._params))
 
     @property
@@ -70,7 +72,9 @@ class Network:
     def initialize(self, key: Any, scale: Any) -> tuple[dict[str, Any], Any, Any]:
         """First parameters (packed; matrices times `scale`), carried arrays, and the module's state."""
         module, state = self._spec.architecture.initialize(self._spec.task, key)
-        params = jax.tree.map(lambda w: w * scale if w.ndim >= 2 else w, eqx.filter(module, eqx.is_inexact_array))
+        params = jax.tree.map(
+            lambda w: w * scale if w.ndim >= 2 else w, eqx.filter(module, eqx.is_inexact_array)
+        )
         carried = eqx.filter(eqx.filter(module, eqx.is_inexact_array, inverse=True), eqx.is_array)
         return self.packing.pack(params), carried, state
 
@@ -164,7 +168,9 @@ def _keep(member: dict[str, Any]) -> dict[str, Any]:
     return {"params": params, "carried": member["carried"], "net": member["net"]}
 
 
-def _objective(spec: LearnerSpec, network: Network, params: Any, member: Any, batch: Any, key: Any, settings: Any):
+def _objective(
+    spec: LearnerSpec, network: Network, params: Any, member: Any, batch: Any, key: Any, settings: Any
+):
     """The weighted mean loss of a batch with its penalties; the module's new state beside it."""
     module = network.module(params, member["carried"])
     module = set_dropout(module, settings["dropout"] if "dropout" in spec.active else 0.0)

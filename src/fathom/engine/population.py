@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from .lanes import check_lane_width, check_memory, lane_width
 from .program import LaneKind, device_mesh, programs_for
 from .rungs import Rung
 from .training import Listener, MemberRecord, Training
+
+
+_USABLE = ("finished", "stopped")
 
 
 class Population:
@@ -67,13 +71,13 @@ class Population:
         score: str = "",
         greater_is_better: bool = False,
     ):
-        self.functions = Functions(init, step, evaluate, score=score or "loss", greater_is_better=greater_is_better)
+        self.functions = Functions(
+            init, step, evaluate, score=score or "loss", greater_is_better=greater_is_better
+        )
         columns = _columns(settings)
-        self.seeds = columns.pop("seed", np.zeros(0)).astype(np.uint32)
+        self.members = max((len(column) for column in columns.values()), default=1)
+        self.seeds = _seeds(columns.pop("seed", np.zeros(self.members)))
         self.settings = columns
-        self.members = max([len(self.seeds), *(len(c) for c in columns.values())])
-        if not len(self.seeds):
-            self.seeds = np.zeros(self.members, np.uint32)
 
     def run(
         self,
@@ -114,6 +118,10 @@ class Population:
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
             raise UsageError(f"epochs={epochs!r} is not allowed; give a whole number, 1 or more")
         functions = self.functions
+        if not patience >= 0:
+            raise UsageError(
+                f"patience={patience!r} is not allowed; give a number of epochs, 0 or more, or inf"
+            )
         if functions.evaluate is not None and validation is None:
             raise UsageError("validation=None: evaluate was given but no examples for it; give validation")
         feed = Feed.of(train, validation)
@@ -125,19 +133,28 @@ class Population:
             {member: member for member in range(self.members)},
             rungs=rungs,
             patience=dict.fromkeys(range(self.members), patience),
-            listeners=[*callbacks, mark := _Fingerprint(self._fingerprint(epochs, batch_size, spec.lane_width))],
+            listeners=[*callbacks, mark := _Fingerprint(self._fingerprint(spec, feed, rungs, patience))],
             checkpoint=store,
             save_every=save_every,
         )
-        saved = training.restore()
-        if saved is not None and saved.get("fingerprint") != mark.text:
-            raise RunError(f"checkpoint={str(checkpoint)!r} holds another population; give an empty folder")
+
+        def accept(saved: Mapping[str, Any]) -> None:
+            if saved.get("fingerprint") != mark.text:
+                raise RunError(
+                    f"checkpoint={str(checkpoint)!r} holds another population; give an empty folder"
+                )
+
+        training.restore(accept)
         records = training.run()
-        if all(record.status == "diverged" for record in records.values()):
-            raise TrainingError(f"all {self.members} members diverged; lower the learning rate")
+        if not any(record.status in _USABLE for record in records.values()):
+            raise TrainingError(
+                f"every one of the {self.members} members diverged or was dropped; lower the learning rate"
+            )
         return PopulationResult(self, training, records)
 
-    def _spec(self, functions: Functions, feed: Feed, epochs: int, batch_size: int, width: int | None) -> CohortSpec:
+    def _spec(
+        self, functions: Functions, feed: Feed, epochs: int, batch_size: int, width: int | None
+    ) -> CohortSpec:
         devices = jax.local_devices()
         if width is None:
             width = self._width(functions, -(-self.members // len(devices)), devices[0].platform)
@@ -151,13 +168,18 @@ class Population:
     def _width(self, functions: Functions, members: int, platform: str) -> int:
         scalars = dict.fromkeys(self.settings, jax.ShapeDtypeStruct((), np.float32))
         state = eqx.filter_eval_shape(functions.init, jax.eval_shape(lambda: jax.random.key(0)), scalars)
-        parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state) if hasattr(leaf, "shape"))
+        parameters = sum(
+            int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state) if hasattr(leaf, "shape")
+        )
         return lane_width(platform, parameters, members)
 
-    def _fingerprint(self, epochs: int, batch_size: int, width: int) -> str:
+    def _fingerprint(self, spec: CohortSpec, feed: Feed, rungs: Sequence[Rung], patience: float) -> str:
         columns = {name: column.tolist() for name, column in self.settings.items()}
-        text = json.dumps([columns, self.seeds.tolist(), epochs, batch_size, width], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        training = [spec.epochs, spec.batch_size, spec.lane_width, patience, [(r.at, r.keep) for r in rungs]]
+        digest = hashlib.sha256(json.dumps([columns, self.seeds.tolist(), training], sort_keys=True).encode())
+        for leaf in jax.tree.leaves(feed.examples):
+            digest.update(f"{leaf.dtype}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()
 
 
 class _Fingerprint:
@@ -197,8 +219,8 @@ class PopulationResult:
     def best(self) -> int:
         """The member with the best score among those that were not dropped."""
         rising = self.population.functions.rising
-        usable = {m: r.best_score for m, r in self.records.items() if r.status in ("finished", "stopped")}
-        return min(usable, key=lambda m: -usable[m] if rising else usable[m])
+        usable = {m: r.best_score for m, r in self.records.items() if r.status in _USABLE}
+        return min(usable, key=lambda m: (np.isnan(usable[m]), -usable[m] if rising else usable[m]))
 
     def state(self, member: int) -> PyTree:
         """A member's state after its best epoch, as `init` structured it.
@@ -213,15 +235,29 @@ class PopulationResult:
         return self._training.slot(member)["best"]
 
     def table(self) -> list[dict[str, Any]]:
-        """One row for each member: its settings and what happened to it, best score first."""
+        """One row for each member: its settings and what happened to it, best score first, diverged members last."""
         rising = self.population.functions.rising
         rows = []
         for member, record in self.records.items():
             settings = {name: float(column[member]) for name, column in self.population.settings.items()}
             seed = int(self.population.seeds[member])
             rows.append({"member": member, **settings, "seed": seed, **dataclasses.asdict(record)})
-        worst = -np.inf if rising else np.inf
-        return sorted(rows, key=lambda r: np.nan_to_num(r["best_score"], nan=worst) * (-1 if rising else 1))
+
+        def rank(row: dict[str, Any]) -> tuple[bool, float]:
+            score = -row["best_score"] if rising else row["best_score"]
+            unusable = row["status"] == "diverged" or math.isnan(score)
+            return (unusable, 0.0 if unusable else score)
+
+        return sorted(rows, key=rank)
+
+
+def _seeds(column: np.ndarray) -> np.ndarray:
+    wrong = (column < 0) | (column >= 2**32) | (column != np.floor(column))
+    if wrong.any():
+        raise UsageError(
+            f"settings: seed={column[wrong][0]:g} is not allowed; give whole numbers from 0 to 2**32 - 1"
+        )
+    return column.astype(np.uint32)
 
 
 def _columns(settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -230,9 +266,15 @@ def _columns(settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
         try:
             columns[name] = np.atleast_1d(np.asarray(values, dtype=np.float64))
         except (TypeError, ValueError):
-            raise UsageError(f"settings: {name}={values!r} are not numbers; give one number for each member") from None
+            raise UsageError(
+                f"settings: {name}={values!r} are not numbers; give one number for each member"
+            ) from None
+        if np.isnan(columns[name]).any():  # None reads as nan, too
+            raise UsageError(
+                f"settings: {name}={values!r} are not all numbers; give one number for each member"
+            )
     lengths = {len(column) for column in columns.values()} - {1}
-    if len(lengths) > 1 or any(column.ndim != 1 for column in columns.values()):
+    if len(lengths) > 1 or 0 in lengths or any(column.ndim != 1 for column in columns.values()):
         shapes = {name: column.shape for name, column in columns.items()}
         raise UsageError(f"settings have shapes {shapes}; give each one number, or one for each member")
     members = max(lengths, default=1)

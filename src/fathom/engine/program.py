@@ -8,7 +8,7 @@ when members are dropped the same program does less work. Within a lane the memb
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ..errors import UsageError
 from .functions import Functions, Packer, run_step
 
 SHARDED, REPLICATED = PartitionSpec("device"), PartitionSpec()
@@ -173,13 +174,16 @@ def _init_lanes(functions: Functions, layout: Packer, best: Packer, kind: LaneKi
             "best_loss": jnp.float32(jnp.inf),
             "best_epoch": jnp.int32(-1),
             "diverged": jnp.int32(-1),
+            "stopped": jnp.bool_(False),
             "last_loss": jnp.float32(jnp.nan),
         }
 
     return jax.lax.map(lambda args: _per_member(kind, member)(*args), (seeds, settings))
 
 
-def _device_epoch(functions, layout, best, kind, slots, settings, fold, order, count, orders, examples, validation, epoch):
+def _device_epoch(
+    functions, layout, best, kind, slots, settings, fold, order, count, orders, examples, validation, epoch
+):
     """One epoch of the first `count` lanes of this device; the others come back as they were.
 
     Shapes: slots, settings, fold, order [lanes, (width,) ...]; count [1]; orders [orders, steps * batch];
@@ -200,14 +204,18 @@ def _device_epoch(functions, layout, best, kind, slots, settings, fold, order, c
     return jax.lax.fori_loop(0, count[0], body, (slots, blank))
 
 
-def _lane_epoch(functions, layout, best, kind, orders, examples, validation, epoch, slot, settings, fold, order):
+def _lane_epoch(
+    functions, layout, best, kind, orders, examples, validation, epoch, slot, settings, fold, order
+):
     """One epoch of one lane: every step, the evaluation, what is kept, what is reported."""
     each = functools.partial(_per_member, kind)
     rows = each(lambda index: orders[index].reshape(kind.steps, kind.batch))(order)
     rows = rows if kind.width == 1 else jnp.moveaxis(rows, 0, 1)
 
     def step(carry, inputs):
-        return each(functools.partial(_watched_step, functions, layout, examples))(*carry, *inputs, settings, fold)
+        return each(functools.partial(_watched_step, functions, layout, examples))(
+            *carry, *inputs, settings, fold
+        )
 
     def scanned(carry, inputs):
         number, batch_rows = inputs
@@ -219,7 +227,9 @@ def _lane_epoch(functions, layout, best, kind, orders, examples, validation, epo
     numbers = first + jnp.arange(kind.steps, dtype=jnp.int32)
     (state, diverged, last_loss), train = jax.lax.scan(scanned, start, (numbers, rows))
     train = jax.tree.map(lambda a: a.mean(0), train)
-    finish = functools.partial(_finish_epoch, functions, layout, best, examples, validation, epoch, first + kind.steps - 1)
+    finish = functools.partial(
+        _finish_epoch, functions, layout, best, examples, validation, epoch, first + kind.steps - 1
+    )
     return each(finish)(slot, state, diverged, last_loss, train, settings, fold)
 
 
@@ -241,21 +251,38 @@ def _watched_step(functions, layout, examples, leaves, diverged, last_loss, numb
 
 
 def _finish_epoch(
-    functions, layout, best, examples, validation, epoch, last, slot, leaves, diverged, last_loss, train, settings, fold
+    functions,
+    layout,
+    best,
+    examples,
+    validation,
+    epoch,
+    last,
+    slot,
+    leaves,
+    diverged,
+    last_loss,
+    train,
+    settings,
+    fold,
 ):
     """Evaluate a member, freeze it if it diverged, keep it if it is better than before."""
-    finite = functools.reduce(jnp.logical_and, [jnp.isfinite(a).all() for a in leaves if _is_float(a)], True)
+    finite = functools.reduce(
+        jnp.logical_and, [jnp.isfinite(a).all() for a in leaves if _is_float(a)], jnp.bool_(True)
+    )
     diverged = jnp.where((diverged < 0) & ~finite, last, diverged)
-    healthy = diverged < 0
+    # A stopped member may wait in its lane until its place is worth freeing; nothing of it changes there.
+    diverged = jnp.where(slot["stopped"], slot["diverged"], diverged)
+    healthy = (diverged < 0) & ~slot["stopped"]
     # A frozen member goes back to the start of the epoch in which it failed; its moments would be poisoned.
     leaves = [jnp.where(healthy, new, old) for new, old in zip(leaves, slot["state"], strict=True)]
     state = layout.unpack(leaves)
     if functions.evaluate is None:
-        metrics, score = {}, train.get("loss", jnp.float32(0.0))
+        metrics, score = {}, _score(train, "loss", "step")
     else:
         metrics = functions.evaluate(state, take(examples, fold, validation[fold]))
         metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
-        score = metrics[functions.score]
+        score = _score(metrics, functions.score, "evaluate")
     loss = metrics.get("loss", jnp.float32(0.0))
     gain = score - slot["best_score"] if functions.rising else slot["best_score"] - score
     better = healthy & ((gain > 0) | ((gain == 0) & (loss < slot["best_loss"])))
@@ -270,10 +297,25 @@ def _finish_epoch(
         "best_loss": jnp.where(better, loss, slot["best_loss"]),
         "best_epoch": jnp.where(better, epoch, slot["best_epoch"]),
         "diverged": diverged,
-        "last_loss": last_loss,
+        "stopped": slot["stopped"],
+        "last_loss": jnp.where(slot["stopped"], slot["last_loss"], last_loss),
     }
     watched = {name: new[name] for name in ("best_score", "best_epoch", "diverged", "last_loss")}
     return new, {"train": train, "validation": metrics, "score": score, **watched}
+
+
+def _score(metrics: Mapping[str, Any], name: str, source: str) -> Any:
+    """The number that judges a member.
+
+    Raises:
+        UsageError: if the user's function gives none.
+    """
+    if name not in metrics:
+        given = ", ".join(metrics) or "none"
+        raise UsageError(
+            f"score={name!r} is not among the metrics that {source} returns ({given}); return it there"
+        )
+    return metrics[name]
 
 
 def _is_float(array: Any) -> bool:

@@ -23,12 +23,16 @@ class Rung:
 
     def __post_init__(self) -> None:
         if not 0 < self.at < 1:
-            raise UsageError(f"rung: at={self.at!r} is not allowed; give a share of the epochs between 0 and 1")
+            raise UsageError(
+                f"rung: at={self.at!r} is not allowed; give a share of the epochs between 0 and 1"
+            )
         if self.keep < 1:
             raise UsageError(f"rung: keep={self.keep!r} is not allowed; keep at least 1")
 
 
-def halving(candidates: int, at: Sequence[float] = (0.2, 0.5), share: float = 0.4, least: int = 4) -> tuple[Rung, ...]:
+def halving(
+    candidates: int, at: Sequence[float] = (0.2, 0.5), share: float = 0.4, least: int = 4
+) -> tuple[Rung, ...]:
     """Successive halving: at each rung the best `share` of the candidates goes on.
 
     Args:
@@ -84,8 +88,8 @@ def survivors(scores: Mapping[int, Sequence[float]], keep: int, rising: bool) ->
     """
     sign = -1.0 if rising else 1.0
 
-    def rank(candidate: int) -> tuple[float, int]:
+    def rank(candidate: int) -> tuple[bool, float, int]:
         mean = float(np.mean(scores[candidate]))
-        return (math.inf if math.isnan(mean) else sign * mean, candidate)
+        return (math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean, candidate)
 
     return sorted(sorted(scores, key=rank)[:keep])

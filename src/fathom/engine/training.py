@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..errors import UsageError
 from .checkpoint import Checkpoint
 from .cohort import Cohort, CohortSpec, DeviceFeed, EpochReport
 from .feed import Feed
@@ -88,6 +89,9 @@ class Training:
         self.cohorts = [Cohort(spec, shared, devices) for spec in specs]
         self.groups = dict(groups)
         self.rungs = tuple(rungs)
+        points = [rung.at for rung in self.rungs]
+        if points != sorted(set(points)):
+            raise UsageError(f"rungs at {points} are out of order; give each a later share of the epochs")
         self.rungs_done = 0
         self.patience = dict(patience or {})
         self.listeners = list(listeners)
@@ -132,17 +136,19 @@ class Training:
 
     def _train_to(self, share: float) -> None:
         for cohort in self.cohorts:
-            target = max(1, math.ceil(share * cohort.spec.epochs))
+            target = max(
+                1, math.ceil(share * cohort.spec.epochs - 1e-9)
+            )  # 0.7 x 10 is 7, not 7.000000000000001
             while cohort.epoch < target and len(cohort.alive):
                 start = time.perf_counter()
                 report = cohort.advance()
                 self.seconds += time.perf_counter() - start
-                self._record(report)
+                self._record(cohort, report)
                 self._release(cohort)
                 self.save(self._save_every)
 
-    def _record(self, report: EpochReport) -> None:
-        values = report.values
+    def _record(self, cohort: Cohort, report: EpochReport) -> None:
+        values, stopped = report.values, []
         for i, member in enumerate(report.members.tolist()):
             record = self.records[member]
             if record.status != "training":
@@ -158,7 +164,10 @@ class Training:
                 self.emit("diverged", member=member, step=record.diverged_step, last_loss=record.last_loss)
             elif report.epoch - record.best_epoch > self.patience.get(member, math.inf):
                 record.status = "stopped"
+                stopped.append(member)
                 self.emit("stopped", member=member, epoch=report.epoch, best_epoch=record.best_epoch)
+        if stopped:
+            cohort.stop(np.array([self._home[member][1] for member in stopped]))
         self.emit("epoch", epoch=report.epoch, report=report)
 
     def _release(self, cohort: Cohort) -> None:
@@ -271,12 +280,18 @@ class Training:
         self._checkpoint.save(record, groups)
         self._saved = time.monotonic()
 
-    def restore(self) -> dict[str, Any] | None:
-        """Go on from the last save; returns its record, or None where there is none."""
+    def restore(self, accept: Callable[[Mapping[str, Any]], None] | None = None) -> dict[str, Any] | None:
+        """Go on from the last save; returns its record, or None where there is none.
+
+        Args:
+            accept: called with the record before anything is taken from it; raises if it is not ours.
+        """
         saved = self._checkpoint.load() if self._checkpoint is not None else None
         if saved is None:
             return None
         record, groups = saved
+        if accept is not None:
+            accept(record)
         self.rungs_done, self.seconds = int(record["rungs_done"]), float(record["seconds"])
         self.records = {int(m): MemberRecord(**values) for m, values in record["records"].items()}
         for number, (cohort, where) in enumerate(zip(self.cohorts, record["cohorts"], strict=True)):

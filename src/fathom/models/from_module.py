@@ -149,7 +149,9 @@ class FromModule(Architecture):
         if len(required) == len(positional) == 1 or (not required and takes_any):
             return (key,), {}
         needed = ", ".join(p.name for p in required)
-        raise UsageError(f"factory: its parameters are ({needed}); give a function of (task, key) or (key)")
+        raise UsageError(
+            f"factory takes ({needed}), which is not allowed; give a function of (task, key) or (key)"
+        )
 
     def build(self, task: Task, key: PRNGKeyArray) -> Adapter:
         """The network at its first weights; a state that it keeps comes from `initialize` only.
@@ -191,6 +193,6 @@ class FromModule(Architecture):
         return Adapter(module, task.outputs, self.batched, state is not None), state
 
     def to_dict(self) -> dict[str, Any]:
-        """A record of it: the name, and where the factory is; `from_dict` refuses it, since code is no data."""
+        """The name and the factory's place, for the record: `from_dict` refuses it, since code is no data."""
         place = f"{getattr(self.factory, '__module__', '?')}:{getattr(self.factory, '__qualname__', '?')}"
         return {"name": self.name, "factory": place, "batched": self.batched}

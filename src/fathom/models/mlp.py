@@ -27,7 +27,9 @@ class Perceptron(eqx.Module):
     dropout: Dropout
 
     def __init__(self, sizes: tuple[int, ...], activation: str, init: str, key: PRNGKeyArray):
-        """Draw the weights: gain of the activation in the hidden layers, gain 1 in the last.
+        """Draw the weights, so that unit second moments stay at every layer.
+
+        The gain is 1 in the first layer, which reads data, and the activation's in the others.
 
         Args:
             sizes: numbers per example before the first layer and after each layer.
@@ -39,7 +41,7 @@ class Perceptron(eqx.Module):
         gain = ACTIVATIONS[activation].gain or 1.0
         keys = jax.random.split(key, last + 1)
         self.layers = tuple(
-            Linear(sizes[i], sizes[i + 1], keys[i], init=init, gain=gain if i < last else 1.0)
+            Linear(sizes[i], sizes[i + 1], keys[i], init=init, gain=gain if i else 1.0)
             for i in range(last + 1)
         )
         self.activations = tuple(Activate(activation) for _ in range(last))

@@ -48,7 +48,7 @@ class Linear(eqx.Module):
             key: the random key; may be traced.
             init: a name in `fathom.nn.INITS`.
             gain: what the initialization multiplies the standard deviation by, where it uses a gain
-                (`Activation.gain` of the activation that follows).
+                (`Activation.gain` of the activation before the layer).
             use_bias: whether there is a bias.
 
         Raises:

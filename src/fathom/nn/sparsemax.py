@@ -25,7 +25,7 @@ def sparsemax(z: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes
     """
     z = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
     support = jax.lax.stop_gradient(_support(z))
-    size = jnp.sum(support, axis=-1, keepdims=True)
+    size = jnp.sum(support, axis=-1, keepdims=True).astype(z.dtype)
     threshold = (jnp.sum(jnp.where(support, z, 0), axis=-1, keepdims=True) - 1) / size
     # Rounding may put a number on the rim of the support a hair below zero.
     return jnp.where(support, jnp.maximum(z - threshold, 0), 0)

@@ -21,6 +21,11 @@ def _mean(values: Array, weight: Array) -> Array:
     return jnp.sum(jnp.where(rows > 0, rows * values, 0), axis=0) / jnp.sum(weight)
 
 
+def _tally(mask: Array, weight: Array) -> Array:
+    """Weight of the rows that are marked, for each class [classes]."""
+    return jnp.sum(jnp.where(mask, weight[:, None], 0), axis=0)
+
+
 def _classes(outputs: Array, targets: Array) -> tuple[Array, Array]:
     """One-hot predictions and targets; a row whose outputs hold a NaN predicts no class."""
     if outputs.ndim != 2 or outputs.shape[1] < 2 or targets.shape != outputs.shape[:1]:
@@ -75,8 +80,8 @@ def balanced_accuracy(
         UsageError: if the shapes do not fit.
     """
     predicted, true = _classes(outputs, targets)
-    w = _weights(outputs, weight)[:, None]
-    right, total = jnp.sum(w * (predicted & true), axis=0), jnp.sum(w * true, axis=0)
+    w = _weights(outputs, weight)
+    right, total = _tally(predicted & true, w), _tally(true, w)
     return _mean(right / jnp.where(total > 0, total, 1), (total > 0).astype(w.dtype))
 
 
@@ -96,9 +101,9 @@ def f1(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None) -> F
         UsageError: if the shapes do not fit.
     """
     predicted, true = _classes(outputs, targets)
-    w = _weights(outputs, weight)[:, None]
-    right = jnp.sum(w * (predicted & true), axis=0)
-    both = jnp.sum(w * predicted, axis=0) + jnp.sum(w * true, axis=0)
+    w = _weights(outputs, weight)
+    right = _tally(predicted & true, w)
+    both = _tally(predicted, w) + _tally(true, w)
     scores = 2 * right / jnp.where(both > 0, both, 1)
     if outputs.shape[1] == 2:
         return jnp.where(jnp.sum(w) > 0, scores[1], jnp.nan)
@@ -188,9 +193,9 @@ def roc_auc(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None)
         return _area(outputs[:, 1] - outputs[:, 0], true[:, 1].astype(w.dtype), w)
     scores = jax.nn.log_softmax(outputs, axis=1)
     areas = jax.vmap(_area, in_axes=(1, 1, None))(scores, true.astype(w.dtype), w)
-    total = jnp.sum(w[:, None] * true, axis=0)
+    total = _tally(true, w)
     has_area = (total > 0) & (total < jnp.sum(w))
-    return jnp.sum(jnp.where(has_area, areas, 0)) / jnp.sum(has_area)
+    return _mean(areas, has_area.astype(w.dtype))
 
 
 def rmse(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:

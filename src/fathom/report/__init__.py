@@ -1,0 +1,3 @@
+"""Figures and the report of a run."""
+
+from .html import write_report as write_report

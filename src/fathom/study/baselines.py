@@ -1,0 +1,72 @@
+"""What a network has to beat: scikit-learn's simple models on the same rows."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+from .inputs import Inputs
+
+_MOST_NEIGHBOR_ROWS = 20_000
+_MOST_LINEAR_ROWS = 100_000
+
+
+def baseline_models(kind: str, rows: int, seed: int) -> dict[str, Callable[[], Any]]:
+    """The baselines for a task, by name, each as a function that makes the unfitted estimator.
+
+    Args:
+        kind: "classification" or "regression".
+        rows: training rows; nearest neighbors and the linear model are left out where they would take minutes.
+        seed: for those that draw random numbers.
+    """
+    from sklearn import dummy, ensemble, linear_model, neighbors
+
+    if kind == "classification":
+        models: dict[str, Callable[[], Any]] = {
+            "majority": lambda: dummy.DummyClassifier(strategy="prior"),
+            "linear": lambda: linear_model.LogisticRegression(max_iter=200),
+            "nearest_neighbors": lambda: neighbors.KNeighborsClassifier(5),
+            "boosted_trees": lambda: ensemble.HistGradientBoostingClassifier(random_state=seed, max_iter=100),
+        }
+    else:
+        models = {
+            "mean": lambda: dummy.DummyRegressor(),
+            "linear": lambda: linear_model.Ridge(),
+            "nearest_neighbors": lambda: neighbors.KNeighborsRegressor(5),
+            "boosted_trees": lambda: ensemble.HistGradientBoostingRegressor(random_state=seed, max_iter=100),
+        }
+    if rows > _MOST_NEIGHBOR_ROWS:
+        del models["nearest_neighbors"]
+    if rows > _MOST_LINEAR_ROWS:
+        del models["linear"]
+    return models
+
+
+def fit_baselines(inputs: Inputs, seed: int) -> Iterator[tuple[str, Any, float]]:
+    """Fit each baseline on all rows but the test rows, inputs encoded as the first fold's.
+
+    Yields:
+        Name, fitted estimator, seconds.
+    """
+    dataset = inputs.dataset
+    x = inputs.feed.examples["x"][0, :-1]
+    y = dataset.target[inputs.rows]
+    for name, make in baseline_models(dataset.kind, len(y), seed).items():
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a linear model that stops early is still a baseline
+            model = make().fit(x, y)
+        yield name, model, time.perf_counter() - start
+
+
+def baseline_outputs(model: Any, x: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """What a fitted baseline predicts: log-probabilities [rows, classes], or values [rows]."""
+    if dataset.kind == "regression":
+        return model.predict(x)
+    classes = dataset.classes or ()
+    probabilities = np.zeros((len(x), len(classes)))
+    probabilities[:, np.asarray(model.classes_, dtype=int)] = model.predict_proba(x)
+    return np.log(np.clip(probabilities, 1e-12, 1.0))

@@ -1,0 +1,116 @@
+"""Choosing among trained members by their validation scores, with the uncertainty of that choice."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..engine.training import MemberRecord
+from .members import Member
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """How a candidate did.
+
+    Attributes:
+        candidate: its number.
+        score: mean over its members of each one's best validation score.
+        spread: standard deviation over its members; 0 for one member.
+        members: its members.
+        scores: their scores, in order of seed and fold.
+    """
+
+    candidate: int
+    score: float
+    spread: float
+    members: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean; nan for one member."""
+        return self.spread / math.sqrt(len(self.scores)) if len(self.scores) > 1 else math.nan
+
+
+def standings(members: Sequence[Member], records: Mapping[int, MemberRecord], rising: bool) -> list[Standing]:
+    """The candidates that were trained to the end, best first; one with a diverged member is left out."""
+    groups: dict[int, list[Member]] = {}
+    for member in members:
+        groups.setdefault(member.candidate, []).append(member)
+    found = []
+    for candidate, group in groups.items():
+        if any(records[m.index].status not in ("finished", "stopped") for m in group):
+            continue
+        scores = [records[m.index].best_score for m in group]
+        if any(math.isnan(score) for score in scores):
+            continue
+        spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
+        mean = float(np.mean(scores))
+        found.append(Standing(candidate, mean, spread, tuple(m.index for m in group), tuple(scores)))
+    return sorted(found, key=lambda s: (-s.score if rising else s.score, s.candidate))
+
+
+def indistinguishable(ranking: Sequence[Standing], rising: bool) -> list[int]:
+    """Candidates that the winner does not beat beyond noise.
+
+    The winner is compared with each other candidate by the paired differences of their members, which share
+    seeds and folds: where the 95 % interval of the mean difference (Student's t) holds zero, the two cannot
+    be told apart. With one member a candidate nothing can be told apart.
+
+    Args:
+        ranking: the candidates, best first.
+        rising: whether a larger score is better.
+
+    Returns:
+        Numbers of the candidates, best first.
+    """
+    from scipy.stats import t
+
+    winner = np.array(ranking[0].scores)
+    found = []
+    for other in ranking[1:]:
+        gain = (winner - np.array(other.scores)) * (1 if rising else -1)
+        if len(gain) < 2:
+            found.append(other.candidate)
+            continue
+        error = gain.std(ddof=1) / math.sqrt(len(gain))
+        if gain.mean() <= t.ppf(0.975, len(gain) - 1) * error:
+            found.append(other.candidate)
+    return found
+
+
+def ensemble_members(ranking: Sequence[Standing], most: int) -> list[int]:
+    """Members of the best candidates, at most `most`, whole candidates only but always the best one."""
+    chosen: list[int] = []
+    for standing in ranking:
+        if chosen and len(chosen) + len(standing.members) > most:
+            break
+        chosen.extend(standing.members)
+    return chosen
+
+
+def temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The temperature that makes probabilities softmax(logits / T) most likely.
+
+    Args:
+        logits: [rows, classes], or log-probabilities.
+        targets: class numbers [rows].
+
+    Returns:
+        T, between 0.05 and 20.
+
+    References:
+        Guo et al., "On calibration of modern neural networks", 2017.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    rows = np.arange(len(targets))
+
+    def loss(log_t: float) -> float:
+        return -float(log_softmax(logits * math.exp(-log_t), axis=1)[rows, targets].mean())
+
+    found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20.0)), method="bounded")
+    return float(math.exp(found.x))

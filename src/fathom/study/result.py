@@ -1,0 +1,124 @@
+"""The result of a study: the one object that most users hold."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from ..look import format_number, format_share
+from .predictor import Predictor
+from .run_folder import MODEL, RunFolder
+
+if TYPE_CHECKING:
+    from .study import Study
+
+_Z = 1.959964  # the 97.5 % point of the standard normal distribution
+
+
+class Result:
+    """What a study found: the chosen network, the ensemble, the table of members, the numbers.
+
+    Args:
+        summary: every number, as `summary` gives it.
+        predictor: the ensemble, the chosen network first.
+        run: the folder, or None if nothing was kept.
+        study: the study, or None if the result was read from disk.
+    """
+
+    def __init__(self, summary: dict[str, Any], predictor: Predictor, run: RunFolder | None, study: "Study | None"):
+        self._summary = {**summary, "answer": answer(summary)}
+        self.ensemble = predictor
+        self.run = run
+        self.study = study
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Result":
+        """Read the result of a finished run.
+
+        Raises:
+            RunError: if there is none, or it is damaged.
+        """
+        run = RunFolder.open(folder)
+        return cls(run.read_result(), Predictor.load(run.path / MODEL), run, None)
+
+    @property
+    def best(self) -> Predictor:
+        """The chosen network alone."""
+        return self.ensemble.chosen
+
+    def summary(self) -> dict[str, Any]:
+        """Every number of the result, JSON-safe; the shape is documented in docs/json.md."""
+        return self._summary
+
+    def answer(self) -> str:
+        """The result in one sentence."""
+        return self._summary["answer"]
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each member: its settings and what became of it, best score first.
+
+        Raises:
+            RunError: if the run was not kept in a folder.
+        """
+        if self.run is None:
+            raise RunError("folder=None: the table is read from the run's folder; run the study with folder=...")
+        lines = self.run.read_members()
+        settings = {line["member" if "member" in line else "index"]: line for line in lines if line["event"] == "member"}
+        rows = []
+        for line in lines:
+            if line["event"] == "end":
+                about = settings[line["member"]]
+                rows.append(
+                    {
+                        "member": line["member"],
+                        **{name: about[name] for name in ("candidate", "seed", "fold")},
+                        **{name: line[name] for name in line if name not in ("event", "member")},
+                        **about["settings"],
+                    }
+                )
+        sign = -1.0 if self._summary["greater_is_better"] else 1.0
+        return sorted(rows, key=lambda r: math.inf if r["best_score"] is None else sign * r["best_score"])
+
+    def report(self) -> Path:
+        """Write the report again and say where it is."""
+        from ..report import write_report
+
+        if self.run is None:
+            raise RunError("folder=None: a report is written into the run's folder; run the study with folder=...")
+        return write_report(self.run.path)
+
+
+def answer(summary: dict[str, Any]) -> str:
+    """The result in one sentence: what is predicted how well, against the best baseline."""
+    metric, test = summary["metric"], summary["test"]
+    target = summary["target"]
+    rising = summary["greater_is_better"]
+    if test["score"] is None:
+        score, where = summary["validation"]["score"], "validation (no test rows were kept)"
+        return f"Predicts {target} with {_value(metric, score)} on {where}."
+    score = test["ensemble_score"]
+    own = f"Predicts {target} with {_value(metric, score)}{_interval(metric, score, test['rows'])}"
+    baselines = summary["baselines"]
+    if not baselines:
+        return f"{own} on {test['rows']} test rows."
+    name = (max if rising else min)(baselines, key=lambda n: baselines[n]["score"])
+    best = baselines[name]["score"]
+    label = name.replace("_", " ")
+    if (best > score) if rising else (best < score):
+        return f"{label.capitalize()} does better: {_value(metric, best)} against {_value(metric, score)} for the networks."
+    return f"{own}, against {_value(metric, best)} for the best baseline ({label})."
+
+
+def _value(metric: str, score: float) -> str:
+    if metric == "accuracy":
+        return f"{format_share(score)} accuracy"
+    return f"{metric} {format_number(score)}"
+
+
+def _interval(metric: str, score: float, rows: int) -> str:
+    """Wilson's 95 % interval of a share."""
+    if metric != "accuracy":
+        return ""
+    center = (score + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
+    half = _Z / (1 + _Z**2 / rows) * math.sqrt(score * (1 - score) / rows + _Z**2 / (4 * rows**2))
+    return f" (95 % interval {100 * (center - half):.1f} to {100 * (center + half):.1f})"

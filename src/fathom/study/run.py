@@ -1,0 +1,411 @@
+"""Running a study: baselines, plan, training, choice, the one look at the test rows, the files."""
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._version import __version__
+from ..engine.budget import Budget
+from ..engine.training import MemberRecord, Pace, Training
+from ..errors import RunError, TrainingError
+from ..objectives import METRICS
+from .baselines import baseline_outputs, fit_baselines
+from .choose import Standing, ensemble_members, indistinguishable, standings, temperature
+from .members import CohortMembers, Member
+from .plan import Plan, Resolved
+from .predictor import Part, Predictor, score_all, stand_alone
+from .result import Result
+from .run_folder import MEMBERS, MODEL, RunFolder, Stream, clean, fingerprint, now
+from .study import Study
+
+Callbacks = Sequence[Callable[[dict[str, Any]], None]]
+_MOST_ENSEMBLE = 25
+
+
+def run_study(
+    study: Study, folder: str | Path | None, budget: Budget | None, callbacks: Callbacks, save_every: float
+) -> Result:
+    """Run a study from its start; see `Study.run`."""
+    run = RunFolder.create(folder) if folder is not None else None
+    if run is not None:
+        run.write_study(study.to_settings())
+    return _Runner(study, run, budget, callbacks, save_every).go()
+
+
+def resume(folder: str | Path, callbacks: Callbacks = (), *, data: Any = None, save_every: float = 5.0) -> Result:
+    """Go on with a run that was stopped or killed; the result is that of a run that was not.
+
+    Args:
+        folder: the run.
+        callbacks: called with each event.
+        data: the data, where the run was started on arrays or a data frame in memory.
+        save_every: seconds between saves.
+
+    Returns:
+        The result; at once, where the run is finished.
+
+    Raises:
+        RunError: if there is no such run, it is damaged, or its data has changed.
+    """
+    run = RunFolder.open(folder)
+    if run.finished:
+        return Result.load(folder)
+    settings = run.read_study()
+    if data is None and str(settings.get("data", "")).startswith("(in memory"):
+        raise RunError(f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)")
+    study = Study.from_settings(settings, data)
+    return _Runner(study, run, None, callbacks, save_every, run.read_plan()).go()
+
+
+class _Runner:
+    """One run of a study, phase by phase."""
+
+    def __init__(
+        self,
+        study: Study,
+        run: RunFolder | None,
+        budget: Budget | None,
+        callbacks: Callbacks,
+        save_every: float,
+        recorded: tuple[Plan, str] | None = None,
+    ):
+        self.started = time.perf_counter()
+        self.study, self.run, self.budget = study, run, budget
+        self.callbacks, self.save_every = callbacks, save_every
+        self.recorded = recorded
+        self.fingerprint = fingerprint(study.dataset)
+        if recorded is not None and recorded[1] != self.fingerprint:
+            raise RunError(f"run={str(run.path if run else '')!r}: its data has changed since it began; start it anew")
+        self.seconds: dict[str, float] = {"compile": 0.0}
+        self.metric = METRICS[study.task.metric]
+
+    def go(self) -> Result:
+        """Every phase in turn."""
+        self._tell_data()
+        baselines = self._timed("baselines", self._fit_baselines)
+        plan, cohorts, members, training, story = self._prepare()
+        self._timed("train", lambda: training.run(self._pace(plan)))
+        story.finish(training.records)
+        self.tell("choose")
+        result = self._timed("choose", lambda: self._conclude(plan, cohorts, members, training, baselines))
+        self.tell("done", seconds=result.summary()["seconds"]["total"])
+        return result
+
+    def tell(self, event: str, **values: Any) -> None:
+        """Tell every callback."""
+        for callback in self.callbacks:
+            callback({"event": event, **values})
+
+    def _timed(self, phase: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        found = work()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+        return found
+
+    def _tell_data(self) -> None:
+        dataset = self.study.dataset
+        self.tell(
+            "data",
+            name=dataset.name,
+            rows=len(dataset),
+            features=self.study.inputs.encoders[0].features,
+            kind=dataset.kind,
+            classes=len(dataset.classes or ()),
+            target=dataset.schema.target.name,
+            notes=[*dataset.notes, *self.study.split.notes],
+        )
+
+    def _fit_baselines(self) -> dict[str, tuple[Any, float]]:
+        found = {}
+        for name, model, seconds in fit_baselines(self.study.inputs, self.study.split_seed):
+            found[name] = (model, seconds)
+            self.tell("baseline", name=name, seconds=seconds)
+        return found
+
+    def _prepare(self) -> tuple[Plan, list[CohortMembers], list[Member], Training, "_Story"]:
+        """Decide the plan, or follow the recorded one, and make the members."""
+        study = self.study
+        if self.recorded is not None:
+            plan = self.recorded[0]
+            resolved = Resolved(plan.samples, plan.epochs, plan.rungs)
+        else:
+            resolved, rates = self._resolve()
+            plan = study.plan_for(resolved, str(self.budget) if self.budget is not None else "", rates)
+            if self.run is not None:
+                self.run.write_study(study.to_settings(resolved))
+                self.run.write_plan(plan, self.fingerprint)
+        self.tell("plan", plan=plan)
+        cohorts, members = study.cohorts(resolved)
+        story = _Story(self, plan, cohorts, members)
+        training = self._training(cohorts, members, plan, story)
+        saved = training.restore()
+        story.open(0 if saved is None else int(saved["stream_bytes"]))
+        self._compile(training)
+        return plan, cohorts, members, training, story
+
+    def _training(
+        self, cohorts: Sequence[CohortMembers], members: Sequence[Member], plan: Plan, story: "_Story | None"
+    ) -> Training:
+        specs = self.study.specs(cohorts, members)
+        if self.recorded is not None:  # the lane kinds are the plan's, whatever a newer version would choose
+            specs = [dataclasses.replace(s, lane_width=c.lane_width) for s, c in zip(specs, plan.cohorts, strict=True)]
+        recipes = {candidate.index: candidate.recipe for cohort in cohorts for candidate in cohort.candidates}
+        return Training(
+            specs,
+            self.study.inputs.feed,
+            {member.index: member.candidate for member in members},
+            rungs=plan.rungs,
+            patience={member.index: float(recipes[member.candidate].patience) for member in members},
+            listeners=[story] if story is not None else [],
+            checkpoint=self.run.checkpoint if self.run is not None and story is not None else None,
+            save_every=self.save_every,
+        )
+
+    def _compile(self, training: Training) -> None:
+        programs = 2 * len(training.cohorts)
+        self.tell("compile", state="start", programs=programs)
+        seconds = training.compile()
+        self.seconds["compile"] += seconds
+        self.tell("compile", state="end", programs=programs, seconds=seconds)
+
+    def _resolve(self) -> tuple[Resolved, dict[int, float] | None]:
+        """What the budget comes to; for a time, from a rate measured on copies."""
+        study = self.study
+        if self.budget is None or self.budget.kind != "seconds":
+            return study.resolve(self.budget), None
+        # The probe's members are as many as the largest study's, so that its program serves the run.
+        trial = dataclasses.replace(study.resolve(None), samples=64 if study.sampled else 1)
+        cohorts, members = study.cohorts(trial)
+        training = self._training(cohorts, members, study.plan_for(trial), None)
+        self._compile(training)
+        rates = {index: cohort.probe() for index, cohort in enumerate(training.cohorts)}
+        weights = [len(cohort.spec.members) for cohort in training.cohorts]
+        rate = float(np.average(list(rates.values()), weights=weights))
+        return study.resolve(self.budget, rate, time.perf_counter() - self.started), rates
+
+    def _pace(self, plan: Plan) -> Pace | None:
+        if self.budget is None or self.budget.kind != "seconds" or np.isnan(plan.seconds):
+            return None
+        return Pace(max(plan.seconds, self.budget.amount * 0.94 - (time.perf_counter() - self.started)))
+
+    def _conclude(
+        self,
+        plan: Plan,
+        cohorts: Sequence[CohortMembers],
+        members: Sequence[Member],
+        training: Training,
+        baselines: Mapping[str, tuple[Any, float]],
+    ) -> Result:
+        """Choose by validation, calibrate, look at the test rows once, write everything."""
+        rising = self.metric.greater_is_better
+        ranking = standings(members, training.records, rising)
+        if not ranking:
+            raise TrainingError(
+                f"all {len(members)} members diverged; lower the learning rate (recipe.learning_rate) or check the data"
+            )
+        predictor = self._predictor(cohorts, members, training, ranking)
+        summary = self._summary(plan, cohorts, members, training.records, ranking, predictor, baselines)
+        result = Result(clean(summary), predictor, self.run, self.study)
+        if self.run is not None:
+            predictor.save(self.run.path / MODEL)
+            self.run.write_result(result.summary())
+            self._write_faces()
+            self.run.checkpoint.clear()
+        return result
+
+    def _write_faces(self) -> None:
+        from ..report import write_report
+        from .card import write_card
+
+        assert self.run is not None
+        write_card(self.run)
+        write_report(self.run.path)
+
+    def _predictor(
+        self,
+        cohorts: Sequence[CohortMembers],
+        members: Sequence[Member],
+        training: Training,
+        ranking: Sequence[Standing],
+    ) -> Predictor:
+        """The chosen network first, then the others of the ensemble, each with its temperature."""
+        study, rising = self.study, self.metric.greater_is_better
+        numbers = ensemble_members(ranking, _MOST_ENSEMBLE)
+        scores = dict(zip(ranking[0].members, ranking[0].scores, strict=True))
+        chosen = min(scores, key=lambda m: (-scores[m] if rising else scores[m], m))
+        numbers = [chosen, *(m for m in numbers if m != chosen)]
+        specs = {c.index: stand_alone(cohort.spec) for cohort in cohorts for c in cohort.candidates}
+        slots = training.slots(numbers)
+        parts = tuple(
+            Part(m, members[m].fold, specs[members[m].candidate], jax.tree.map(np.asarray, slots[m]["best"]))
+            for m in numbers
+        )
+        task = dataclasses.replace(study.task, loss="")
+        whole = Predictor(
+            study.dataset.schema, task, study.inputs.encoders, study.scaling, parts, (1.0,) * len(parts)
+        )
+        return whole if task.kind == "regression" or task.outputs == 1 else self._calibrated(whole)
+
+    def _calibrated(self, whole: Predictor) -> Predictor:
+        """Temperatures fitted on validation rows: each network on its own fold's, the ensemble on all of them."""
+        feed, target = self.study.inputs.feed, self.study.dataset.target[self.study.inputs.rows]
+        held = {fold: np.setdiff1d(rows, [feed.blank]) for fold, rows in enumerate(feed.validation)}
+        temperatures, averages, targets = [], [], []
+        by_fold: dict[int, list[np.ndarray]] = {}
+        for part in whole.parts:
+            rows = held[part.fold]
+            alone = dataclasses.replace(whole, parts=(part,), temperatures=(1.0,))
+            logits = alone.outputs_of({part.fold: feed.examples["x"][part.fold, rows]}, len(rows))[0]
+            temperatures.append(temperature(logits, target[rows]))
+            by_fold.setdefault(part.fold, []).append(logits / temperatures[-1])
+        for fold, logits in by_fold.items():
+            shifted = np.stack(logits) - np.stack(logits).max(-1, keepdims=True)
+            chances = np.exp(shifted) / np.exp(shifted).sum(-1, keepdims=True)
+            averages.append(np.log(np.clip(chances.mean(0), 1e-30, None)))
+            targets.append(target[held[fold]])
+        together = temperature(np.concatenate(averages), np.concatenate(targets))
+        return dataclasses.replace(whole, temperatures=tuple(temperatures), ensemble_temperature=together)
+
+    def _summary(self, plan, cohorts, members, records, ranking, predictor, baselines) -> dict[str, Any]:
+        """Everything that is known, the test rows looked at here and only here."""
+        study, dataset = self.study, self.study.dataset
+        test = self._test(predictor, baselines)
+        candidates = {c.index: c for cohort in cohorts for c in cohort.candidates}
+        chosen, best = predictor.parts[0].member, ranking[0]
+        equals = indistinguishable(ranking, self.metric.greater_is_better)
+        counts: dict[str, int] = {}
+        for record in records.values():
+            counts[record.status] = counts.get(record.status, 0) + 1
+        self.seconds["total"] = time.perf_counter() - self.started
+        return {
+            "run": str(self.run.path) if self.run is not None else None,
+            "task": dataset.kind,
+            "metric": study.task.metric,
+            "greater_is_better": self.metric.greater_is_better,
+            "target": dataset.schema.target.name,
+            "test": {name: value for name, value in test.items() if name != "baselines"},
+            "validation": {
+                "score": best.score,
+                "standard_error": best.error,
+                "spread": best.spread,
+                "candidate": best.candidate,
+                "scores": list(best.scores),
+                "not_worse_beyond_noise": equals,
+                "ranking": [{"candidate": s.candidate, "score": s.score, "spread": s.spread} for s in ranking],
+            },
+            "baselines": test["baselines"],
+            "members": len(members),
+            "programs": len(cohorts),
+            "status": counts,
+            "chosen": {
+                "member": chosen,
+                "fold": members[chosen].fold,
+                "seed": members[chosen].seed,
+                "best_epoch": records[chosen].best_epoch + 1,
+                "settings": candidates[members[chosen].candidate].settings(),
+            },
+            "ensemble": {"members": [p.member for p in predictor.parts], "temperature": predictor.ensemble_temperature},
+            "data": {
+                "name": dataset.name,
+                "rows": len(dataset),
+                "features": study.inputs.encoders[0].features,
+                "classes": list(dataset.classes or ()),
+                "train_rows": [len(rows) for rows in study.split.train],
+                "validation_rows": [len(rows) for rows in study.split.validation],
+                "test_rows": len(study.split.test),
+                "notes": [*dataset.notes, *study.split.notes],
+            },
+            "plan": {"text": str(plan), "candidates": plan.candidates, "folds": plan.folds, "seeds": plan.seeds},
+            "seconds": dict(self.seconds),
+            "made": {"at": now(), "fathom": __version__, "jax": jax.__version__, "python": platform.python_version()},
+        }
+
+    def _test(self, predictor: Predictor, baselines: Mapping[str, tuple[Any, float]]) -> dict[str, Any]:
+        """The scores on the test rows, of the chosen network, the ensemble and the baselines."""
+        study, name = self.study, self.metric.name
+        rows = study.split.test
+        if not len(rows):
+            return {"rows": 0, "score": None, "ensemble_score": None, "baselines": {}}
+        table, target = study.dataset.table.take(rows), study.dataset.target[rows]
+        inputs = {fold: encoder.encode(table) for fold, encoder in enumerate(study.inputs.encoders)}
+        outputs = predictor.outputs_of(inputs, len(rows))
+        alone = score_all(study.task, predictor.chosen.combine(outputs[:1]), target)
+        together = score_all(study.task, predictor.combine(outputs), target)
+        found = {}
+        for label, (model, seconds) in baselines.items():
+            scores = score_all(study.task, baseline_outputs(model, inputs[0], study.dataset), target)
+            found[label] = {"score": scores[name], "metrics": scores, "seconds": seconds}
+        return {
+            "rows": len(rows),
+            "score": alone[name],
+            "ensemble_score": together[name],
+            "metrics": alone,
+            "ensemble_metrics": together,
+            "baselines": found,
+        }
+
+
+class _Story:
+    """Turns what the engine tells into the stream of metrics and into events for the callbacks."""
+
+    def __init__(self, runner: _Runner, plan: Plan, cohorts: Sequence[CohortMembers], members: Sequence[Member]):
+        self._runner, self._work = runner, plan.work
+        self._steps = {c.index: plan.cohorts[i] for i, cohort in enumerate(cohorts) for c in cohort.candidates}
+        self._members = {member.index: member for member in members}
+        self._settings = {c.index: c.settings() for cohort in cohorts for c in cohort.candidates}
+        self._rising = runner.metric.greater_is_better
+        self._best, self._done = float("nan"), 0
+        self._stream = Stream(None)
+
+    def open(self, size: int) -> None:
+        """Begin the stream, or go on with it where a save left it."""
+        run = self._runner.run
+        self._stream = Stream(run.path / MEMBERS if run is not None else None, size)
+        if size == 0:
+            for member in self._members.values():
+                self._stream.write(event="member", **dataclasses.asdict(member), settings=self._settings[member.candidate])
+
+    def checkpoint(self) -> dict[str, Any]:
+        """What a save has to know."""
+        return self._stream.checkpoint()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "epoch":
+            self._epoch(event["report"])
+            return
+        if event["event"] != "saving":
+            self._stream.write(**event)
+        self._runner.tell(**event)
+
+    def _epoch(self, report: Any) -> None:
+        columns = {**report.values, **{f"train_{n}": v for n, v in report.train.items()}}
+        columns.update({f"validation_{name}": value for name, value in report.validation.items()})
+        for place, member in enumerate(report.members.tolist()):
+            values = {name: column[place] for name, column in columns.items()}
+            self._stream.write(event="epoch", epoch=report.epoch, member=member, **values)
+        best = report.values["best_score"]
+        finite = [*best[np.isfinite(best)], *([] if np.isnan(self._best) else [self._best])]
+        self._best = float((max if self._rising else min)(finite)) if finite else self._best
+        self._done += len(report.members)
+        cohort = self._steps[self._members[int(report.members[0])].candidate]
+        self._runner.tell(
+            "epoch",
+            epoch=report.epoch,
+            report=report,
+            alive=len(report.members),
+            best=self._best,
+            examples=len(report.members) * cohort.steps * cohort.batch,
+            progress=min(1.0, self._done / self._work),
+        )
+
+    def finish(self, records: Mapping[int, MemberRecord]) -> None:
+        """End the stream with what became of each member."""
+        for member, record in records.items():
+            self._stream.write(event="end", member=member, **dataclasses.asdict(record))
+        self._stream.close()

@@ -1,0 +1,377 @@
+"""The study: a dataset, architectures, a recipe grid, seeds and folds, trained as one."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..data import SCALINGS, Dataset, load, make_split
+from ..engine.budget import Budget
+from ..engine.cohort import CohortSpec
+from ..engine.lanes import check_memory, lane_width
+from ..engine.learner import network_for
+from ..engine.program import LaneKind, device_mesh, programs_for
+from ..engine.rungs import Rung
+from ..errors import UsageError, one_of
+from ..models import MLP, Architecture, from_dict
+from ..objectives import LOSSES, METRICS
+from ..optim import Recipe
+from ..settings import as_range, as_sweep, declarations, linear_range, log_range
+from ..task import Task
+from .inputs import Inputs
+from .members import CohortMembers, Member, candidates_of, cohort_spec, cohorts_of, members_of
+from .plan import CohortPlan, Plan, Resolved, resolve
+
+FOLDS_BELOW = 5000  # rows; smaller data is cross-validated
+_DEFAULT_FOLDS = 5
+_DEFAULT_SAMPLES = 16
+_MOST_SAMPLES = 96
+_STUDY_KEYS = (
+    "data target kind metric loss seeds folds samples test split_seed scaling budget rungs model recipe".split()
+)
+
+
+def default_recipe(rows: int) -> Recipe:
+    """The default search: the standard recipe, with what matters most drawn from ranges.
+
+    Args:
+        rows: training rows; larger data gets larger batches and fewer epochs.
+    """
+    batch = 32 if rows <= 5_000 else 128 if rows <= 50_000 else 512
+    epochs = int(np.clip(40_000 * batch / (32 * max(rows, 1)), 10, 60))
+    return Recipe(
+        batch_size=batch,
+        epochs=epochs,
+        learning_rate=log_range(5e-4, 1e-2),
+        weight_decay=log_range(1e-3, 1.0),
+        dropout=linear_range(0.0, 0.5),
+        input_noise=linear_range(0.0, 0.5),
+        label_smoothing=linear_range(0.0, 0.2),
+    )
+
+
+class Study:
+    """Dataset x architectures x recipe grid x seeds x folds.
+
+    Args:
+        data: a dataset from `load`, or what `load` takes: a bundled name, a path, a data frame.
+        architectures: an architecture or several; any of their fields may be swept. A perceptron of two
+            hidden layers of 128 if None.
+        recipe: how the networks are trained; any field may be swept, dynamic ones also drawn from a range.
+            The default search if None.
+        seeds: how many seeds for each candidate, or which.
+        folds: parts to cross-validate on; 1 for one division. Five below 5,000 rows if None.
+        samples: draws from the recipe's ranges for each grid point, where there are ranges and no budget.
+        metric: what chooses; accuracy or rmse if None.
+        loss: name of a loss, or ``loss(outputs, targets) -> [batch]``; the task's own if None.
+        test: share of the rows kept for the end.
+        split_seed: decides the division of the rows.
+        scaling: conditioning of the numeric columns.
+        rungs: where weak candidates are dropped; () for nowhere; chosen if None.
+
+    Raises:
+        UsageError: if an argument is not allowed.
+        DataError: if the data cannot be read or divided.
+
+    Example:
+        >>> study = Study("iris", MLP(width=8), Recipe(learning_rate=[1e-3, 1e-2], epochs=5), folds=3)
+        >>> plan = study.plan()
+        >>> plan.members, len(plan.cohorts)
+        (6, 1)
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        architectures: Architecture | Sequence[Architecture] | None = None,
+        recipe: Recipe | None = None,
+        *,
+        seeds: int | Sequence[int] = 1,
+        folds: int | None = None,
+        samples: int | None = None,
+        metric: str | None = None,
+        loss: str | Callable[..., Any] | None = None,
+        test: float = 0.2,
+        split_seed: int = 0,
+        scaling: str = "standardize",
+        rungs: Sequence[Rung] | None = None,
+    ):
+        self.dataset: Dataset = data if isinstance(data, Dataset) else load(data)
+        self.source = data if isinstance(data, (str, Path)) else None
+        if scaling not in SCALINGS:
+            raise one_of("scaling", scaling, SCALINGS)
+        self.seeds = _seeds(seeds)
+        rows = len(self.dataset)
+        self.folds = folds if folds is not None else (_DEFAULT_FOLDS if rows < FOLDS_BELOW else 1)
+        self.test, self.split_seed, self.scaling = test, split_seed, scaling
+        self.samples, self.rungs = samples, rungs
+        self.split = make_split(self.dataset, test=test, folds=self.folds, seed=split_seed)
+        self.recipe = recipe if recipe is not None else default_recipe(len(self.split.train[0]))
+        self.architectures = _architectures(architectures)
+        self.loss = loss or ""
+        self.inputs = Inputs.of(self.dataset, self.split, scaling)
+        self.task: Task = self.inputs.task(_metric(metric, self.dataset.kind), self._named_loss())
+
+    def _named_loss(self) -> str:
+        """The loss's name for the task; the task's own stands in for a function of the user's."""
+        for value in [self.loss, *(as_sweep(self.recipe.loss) or [self.recipe.loss])]:
+            if isinstance(value, str) and value:
+                record = LOSSES[value]
+                if record.kind != self.dataset.kind:
+                    raise UsageError(f"loss={value!r} is for {record.kind} and the task is {self.dataset.kind}")
+                if record.single_output or record.outputs_per_target != 1:
+                    raise UsageError(f"loss={value!r} needs another number of outputs; use a loss of one output a target")
+        return self.loss if isinstance(self.loss, str) else ""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the recipe has ranges to draw from."""
+        return any(as_range(getattr(self.recipe, name)) is not None for name in declarations(self.recipe))
+
+    def cohorts(self, resolved: Resolved) -> tuple[list[CohortMembers], list[Member]]:
+        """The programs and the members that a decision comes to."""
+        recipe = dataclasses.replace(self.recipe, epochs=resolved.epochs) if resolved.epochs else self.recipe
+        candidates = candidates_of(self.architectures, recipe, resolved.samples)
+        cohorts = cohorts_of(candidates, self.task, self.loss if callable(self.loss) else "")
+        return cohorts, members_of(candidates, self.seeds, self.folds)
+
+    def resolve(self, budget: Budget | None, rate: float = float("nan"), spent: float = 0.0) -> Resolved:
+        """Decide what a budget comes to, from a measured rate (seconds of an epoch for one member)."""
+        epochs = as_sweep(self.recipe.epochs) or [self.recipe.epochs]
+        return resolve(
+            budget,
+            grid=len(candidates_of(self.architectures, self.recipe, samples=1)),
+            sampled=self.sampled,
+            samples=self.samples or (_DEFAULT_SAMPLES if self.sampled else 1),
+            most_samples=_MOST_SAMPLES,
+            epochs=max(epochs),
+            per_candidate=len(self.seeds) * self.folds,
+            rate=rate,
+            spent=spent,
+            rungs=self.rungs,
+        )
+
+    def plan(self, budget: str | float | Budget | None = None) -> Plan:
+        """What the study will do, before anything is compiled.
+
+        Args:
+            budget: a budget; a time is resolved when the study runs, from the rate measured then, so this
+                plan shows the study without it.
+
+        Returns:
+            The plan.
+
+        Raises:
+            UsageError: if the members do not fit into memory.
+        """
+        parsed = Budget.parse(budget) if budget is not None else None
+        timed = parsed is not None and parsed.kind == "seconds"
+        resolved = self.resolve(None if timed else parsed)
+        return self.plan_for(resolved, str(parsed) if parsed is not None else "")
+
+    def plan_for(self, resolved: Resolved, budget: str = "", rates: Mapping[int, float] | None = None) -> Plan:
+        """The plan of a decision.
+
+        Args:
+            resolved: the decision.
+            budget: how the budget was given.
+            rates: measured seconds of an epoch for one member, by cohort.
+        """
+        devices = jax.local_devices()
+        cohorts, members = self.cohorts(resolved)
+        specs = self.specs(cohorts, members)
+        rows = zip(cohorts, specs, strict=True)
+        plans = tuple(self._cohort_plan(i, c, s, cohorts, (rates or {}).get(i)) for i, (c, s) in enumerate(rows))
+        plan = Plan(
+            plans, resolved.samples, len(self.seeds), self.folds, resolved.rungs, len(devices), budget, resolved.epochs
+        )
+        check_memory(plan.bytes + self.inputs.feed.nbytes * len(devices), devices)
+        if rates:
+            share = plan.work / sum(c.members * c.epochs for c in plans)
+            seconds = sum(c.members * c.epochs * c.seconds_per_epoch for c in plans) * share
+            plan = dataclasses.replace(plan, seconds=seconds)
+        return plan
+
+    def specs(self, cohorts: Sequence[CohortMembers], members: Sequence[Member]) -> list[CohortSpec]:
+        """What the engine trains for each cohort."""
+        devices = jax.local_devices()
+        found = []
+        for cohort in cohorts:
+            numbers = {candidate.index for candidate in cohort.candidates}
+            mine = [member for member in members if member.candidate in numbers]
+            parameters = network_for(cohort.spec).parameters
+            width = lane_width(devices[0].platform, parameters, -(-len(mine) // len(devices)))
+            steps = self.inputs.feed.steps(cohort.recipe.batch_size)
+            found.append(cohort_spec(cohort, mine, self.inputs.scales, steps, width, cohort.recipe.epochs))
+        return found
+
+    def _cohort_plan(
+        self, index: int, cohort: CohortMembers, spec: CohortSpec, cohorts: Sequence[CohortMembers], rate: float | None
+    ) -> CohortPlan:
+        feed = self.inputs.feed
+        kind = LaneKind(spec.lane_width, feed.steps(spec.batch_size), feed.batch_rows(spec.batch_size))
+        programs = programs_for(spec.functions, tuple(spec.settings), kind, device_mesh(tuple(jax.local_devices())))
+        return CohortPlan(
+            label=spec.label,
+            why=_why(index, cohorts),
+            candidates=len(cohort.candidates),
+            members=len(spec.members),
+            epochs=spec.epochs,
+            steps=kind.steps,
+            batch=kind.batch,
+            lane_width=kind.width,
+            lanes=-(-len(spec.members) // kind.width),
+            parameters=network_for(cohort.spec).parameters,
+            member_bytes=programs.member_bytes,
+            noise=tuple(sorted(cohort.spec.active)),
+            seconds_per_epoch=float("nan") if rate is None else rate,
+        )
+
+    def run(
+        self,
+        folder: str | Path | None = None,
+        budget: str | float | Budget | None = None,
+        *,
+        callbacks: Sequence[Callable[[dict[str, Any]], None]] = (),
+        save_every: float = 5.0,
+    ) -> Any:
+        """Train the study.
+
+        Args:
+            folder: where to keep the run; nothing is kept if None.
+            budget: a time ("60s", "5m"), "64 members" or "30 epochs"; the study as it is if None.
+            callbacks: called with each event.
+            save_every: seconds between saves; 0 saves after every epoch.
+
+        Returns:
+            The result.
+
+        Raises:
+            RunError: if the folder is not empty.
+            TrainingError: if every member diverged.
+        """
+        from .run import run_study
+
+        parsed = Budget.parse(budget) if budget is not None else None
+        return run_study(self, folder, parsed, callbacks, save_every)
+
+    def to_settings(self, resolved: Resolved | None = None) -> dict[str, Any]:
+        """The study as a settings file says it; with a decision, so that it repeats the run exactly."""
+        recipe = self.recipe.to_dict()
+        samples, rungs = self.samples, self.rungs
+        if resolved is not None:
+            samples, rungs = resolved.samples, resolved.rungs
+            recipe["epochs"] = resolved.epochs or recipe["epochs"]
+        models = [architecture.to_dict() for architecture in self.architectures]
+        settings: dict[str, Any] = {
+            "data": _where(self.source, self.dataset),
+            "target": self.dataset.schema.target.name,
+            "kind": self.dataset.kind,
+            "metric": self.task.metric,
+            "seeds": list(self.seeds),
+            "folds": self.folds,
+            "test": self.test,
+            "split_seed": self.split_seed,
+            "scaling": self.scaling,
+        }
+        if samples is not None:
+            settings["samples"] = samples
+        if rungs is not None:
+            settings["rungs"] = [{"at": rung.at, "keep": rung.keep} for rung in rungs]
+        if isinstance(self.loss, str) and self.loss:
+            settings["loss"] = self.loss
+        return {**settings, "model": models[0] if len(models) == 1 else models, "recipe": recipe}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], data: Any = None) -> "Study":
+        """The study that a settings file says.
+
+        Args:
+            settings: the parsed file; "budget" is left to `run`.
+            data: the data, in place of the file's "data".
+
+        Raises:
+            UsageError: if a key is unknown, or a value is not allowed.
+        """
+        for name in settings:
+            if name not in _STUDY_KEYS:
+                raise one_of("study setting", name, _STUDY_KEYS)
+        source = data if data is not None else settings.get("data")
+        if source is None:
+            raise UsageError('data=? is missing from the settings; add a line such as: data = "digits"')
+        dataset = source
+        if not isinstance(source, Dataset):
+            dataset = load(source, _target(source, settings), kind=settings.get("kind"))
+        written = settings.get("model")
+        models = None
+        if written is not None:
+            models = [from_dict(one) for one in (written if isinstance(written, list) else [written])]
+        recipe = None
+        if "recipe" in settings:
+            recipe = Recipe.from_dict(settings["recipe"])
+        rungs = settings.get("rungs")
+        plain = ("seeds", "folds", "samples", "metric", "loss", "test", "split_seed", "scaling")
+        given = {name: settings[name] for name in plain if name in settings}
+        study = cls(dataset, models, recipe, rungs=None if rungs is None else [Rung(**r) for r in rungs], **given)
+        study.source = source if isinstance(source, (str, Path)) else None
+        return study
+
+
+def _target(source: Any, settings: Mapping[str, Any]) -> str | None:
+    from ..data import SOURCES
+
+    bundled = isinstance(source, str) and source in SOURCES
+    return None if bundled else settings.get("target")
+
+
+def _where(source: Any, dataset: Dataset) -> str:
+    if source is None:
+        return f"(in memory: {dataset.name})"
+    return str(Path(source).resolve()) if Path(source).exists() else str(source)
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    whole = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**32 for s in chosen)
+    if isinstance(seeds, bool) or not chosen or not whole or len(set(chosen)) != len(chosen):
+        raise UsageError(f"seeds={seeds!r} is not allowed; give how many (1 or more), or different whole numbers from 0")
+    return chosen
+
+
+def _architectures(given: Architecture | Sequence[Architecture] | None) -> tuple[Architecture, ...]:
+    if given is None:
+        return (MLP(width=128, depth=2),)
+    several = (given,) if isinstance(given, Architecture) else tuple(given)
+    for one in several:
+        if not isinstance(one, Architecture):
+            raise UsageError(
+                f"architectures={one!r} is no architecture; give one of fathom.models, such as MLP(width=64), "
+                "or wrap your own module: models.FromModule(build)"
+            )
+    if not several:
+        raise UsageError("architectures=[] is empty; give at least one, or None for the default")
+    return several
+
+
+def _metric(metric: str | None, kind: str) -> str:
+    name = metric or ("accuracy" if kind == "classification" else "rmse")
+    fitting = [record.name for record in METRICS if record.kind == kind]
+    if name in METRICS and name not in fitting:
+        raise UsageError(f"metric={name!r} is not for {kind}; use one of: {', '.join(fitting)}")
+    if name not in METRICS:
+        raise one_of("metric", name, fitting)
+    return name
+
+
+def _why(index: int, cohorts: Sequence[CohortMembers]) -> str:
+    """The static settings by which a cohort differs from the study's other cohorts."""
+    if len(cohorts) == 1:
+        return "nothing: every member shares it"
+    fields = [{**c.candidates[0].settings()} for c in cohorts]
+    dynamic = {name for name, declared in declarations(Recipe).items() if declared.kind == "dynamic"}
+    mine = fields[index]
+    differing = [n for n in mine if n not in dynamic and any(f.get(n) != mine[n] for f in fields)]
+    return ", ".join(f"{name}={mine[name]}" for name in differing) or "what it draws at random"

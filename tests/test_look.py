@@ -94,13 +94,22 @@ def test_seconds_are_written_as_a_person_says_them(seconds, text):
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3_200_000, "3.2 MB"), (9_960_000, "10 MB"), (999_999, "1.0 MB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (3_200_000, "3.2 MB"),
+        (9_960_000, "10 MB"),
+        (999_999, "1.0 MB"),
+    ],
 )
 def test_bytes_are_in_powers_of_a_thousand(count, text):
     assert plain(look.format_bytes(count)) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.974, "97.4 %"), (1.0, "100 %"), (0.0123, "1.23 %"), (0.0, "0.00 %")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.974, "97.4 %"), (1.0, "100 %"), (0.0123, "1.23 %"), (0.0, "0.00 %")]
+)
 def test_shares_are_percentages(value, text):
     assert plain(look.format_share(value)) == text
 
@@ -117,7 +126,9 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("color", [look.TRAINING, look.VALIDATION, look.TEST, look.GOOD, look.WARNING, look.BAD])
+@pytest.mark.parametrize(
+    "color", [look.TRAINING, look.VALIDATION, look.TEST, look.GOOD, look.WARNING, look.BAD]
+)
 def test_colors_stand_out_from_paper_and_from_a_dark_ground(color):
     # Oracle: the contrast ratio of WCAG 2; 3 is the least for parts of a figure.
     for ground in (1.0, _luminance("#0b0f14")):

@@ -27,7 +27,13 @@ print(json.dumps({{"devices": len(jax.devices()), "hits": len(hits), "cache": st
 
 def run(tmp_path, before="", **variables):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "FATHOM_"))}
-    environment = {**kept, "PYTHONPATH": SOURCE, "FATHOM_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu", **variables}
+    environment = {
+        **kept,
+        "PYTHONPATH": SOURCE,
+        "FATHOM_CACHE": str(tmp_path),
+        "JAX_PLATFORMS": "cpu",
+        **variables,
+    }
     command = [sys.executable, "-c", PROBE.format(before=before)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 

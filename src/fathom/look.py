@@ -134,8 +134,8 @@ def format_uncertain(value: float, spread: float) -> str:
         The text; the number alone where the uncertainty is unknown (nan) or zero.
 
     Example:
-        >>> format_uncertain(0.97412, 0.00812), format_uncertain(0.974, 0.123), format_uncertain(0.974, 0.0002)
-        ('0.974 ± 0.008', '0.97 ± 0.12', '0.9740 ± 0.0002')
+        >>> format_uncertain(0.97412, 0.00812), format_uncertain(0.974, 0.123)
+        ('0.974 ± 0.008', '0.97 ± 0.12')
     """
     if not math.isfinite(value) or not math.isfinite(spread) or spread == 0:
         return format_number(float(value))
@@ -167,7 +167,11 @@ def format_seconds(seconds: float) -> str:
     if word := _unspeakable(seconds):
         return word
     if seconds < 0.0995:
-        return f"{seconds * 1000:.0f}{THIN_SPACE}ms" if seconds >= 0.0005 or seconds <= 0 else f"<1{THIN_SPACE}ms"
+        return (
+            f"{seconds * 1000:.0f}{THIN_SPACE}ms"
+            if seconds >= 0.0005 or seconds <= 0
+            else f"<1{THIN_SPACE}ms"
+        )
     if seconds < 9.95:
         return f"{seconds:.1f}{THIN_SPACE}s"
     whole = round(seconds)

@@ -1,7 +1,7 @@
 """The process that JAX runs in: a device for each core, and a cache of compiled programs on disk.
 
 JAX reads these things once, when it is imported or first used. The command line sets them before that; a
-program that uses the library asks for them with `fathom.configure()`. Nothing that the user has set is changed.
+program that uses the library asks for them with `fathom.configure()`. What the user has set stays as it is.
 """
 
 import dataclasses
@@ -20,7 +20,10 @@ _DEVICES_FLAG = "--xla_force_host_platform_device_count"
 _THREADS_FLAG = "--xla_cpu_multi_thread_eigen"
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 # Every program is worth keeping: a study has few, and each takes seconds to compile and milliseconds to read.
-_CACHE_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+_CACHE_ALL = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _PROCESSOR = Path("/proc/cpuinfo")
 
@@ -41,9 +44,9 @@ class ProcessSettings:
 
 
 def configure() -> ProcessSettings:
-    """Make each CPU core a device for JAX and keep compiled programs on disk; call it before any JAX computation.
+    """Make each CPU core a device for JAX and keep compiled programs on disk.
 
-    Each device then advances its own members, and a study of a shape seen before starts without compiling.
+    Call it before any JAX computation. Each device then advances its own members, and a study of a shape seen before starts without compiling.
     Environment variables that are set already (XLA_FLAGS, JAX_COMPILATION_CACHE_DIR, ...) win.
 
     Returns:
@@ -72,7 +75,7 @@ def arrange(environment: Mapping[str, str]) -> ProcessSettings:
     flags = environment.get("XLA_FLAGS", "")
     devices = _flag_value(flags, _DEVICES_FLAG)
     wanted = [] if devices else [f"{_DEVICES_FLAG}={usable_cores()}"]
-    # One thread a device: with a device a core, threads of a matrix product would only get in each other's way.
+    # With a device a core, threads within a matrix product would only get in each other's way.
     wanted += [] if _THREADS_FLAG in flags else [f"{_THREADS_FLAG}=false"]
     if wanted:
         variables["XLA_FLAGS"] = " ".join([*flags.split(), *wanted])
@@ -97,7 +100,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 
 def cache_root(environment: Mapping[str, str]) -> Path:
-    """The folder for everything that Fathom may make again: $FATHOM_CACHE, or `fathom` in the user's cache folder."""
+    """The folder for what can be made again: $FATHOM_CACHE, or `fathom` in the user's cache folder."""
     if chosen := environment.get("FATHOM_CACHE"):
         return Path(chosen).expanduser().absolute()
     if chosen := environment.get("XDG_CACHE_HOME"):
@@ -108,10 +111,12 @@ def cache_root(environment: Mapping[str, str]) -> Path:
 
 
 def processor_key() -> str:
-    """Eight letters for the processor's model and features: a program compiled for one may not run on another."""
+    """Eight letters for the processor: a program compiled for one may not run on another."""
     try:
         first = _PROCESSOR.read_text().partition("\n\n")[0].splitlines()
-        described = [line for line in first if line.startswith(("flags", "Features", "model name", "CPU part"))]
+        described = [
+            line for line in first if line.startswith(("flags", "Features", "model name", "CPU part"))
+        ]
     except OSError:
         described = [platform.processor()]
     return hashlib.sha256("\n".join([platform.machine(), *described]).encode()).hexdigest()[:8]

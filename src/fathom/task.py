@@ -159,5 +159,5 @@ class Task:
             if name not in written:
                 raise UsageError(f"{name}=? is missing from the task; give it")
         features = written["features"]
-        given = {**written, "features": features if isinstance(features, int) else tuple(features)}
-        return cls(**given)
+        given = {"features": features if isinstance(features, int) else tuple(features)}
+        return cls(**{**written, **given, "classes": tuple(written.get("classes", ()))})

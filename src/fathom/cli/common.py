@@ -17,8 +17,12 @@ class Common:
         debug: show the traceback of an error.
     """
 
-    json: Annotated[bool, Parameter(negative=(), help="Print JSON, in the shape that docs/json.md gives.")] = False
-    quiet: Annotated[bool, Parameter(negative=(), help="Print the answer only: no progress, no hints.")] = False
+    json: Annotated[
+        bool, Parameter(negative=(), help="Print JSON, in the shape that docs/json.md gives.")
+    ] = False
+    quiet: Annotated[bool, Parameter(negative=(), help="Print the answer only: no progress, no hints.")] = (
+        False
+    )
     debug: Annotated[bool, Parameter(negative=(), help="Show the traceback of an error.")] = False
 
 

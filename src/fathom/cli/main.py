@@ -1,20 +1,20 @@
-"""The command `fathom`: finds the verb, runs it, and turns every failure into one sentence and an exit code."""
+"""The command `fathom`: finds the verb, runs it, turns every failure into one sentence and an exit code."""
 
 import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from .._version import __version__
-from ..errors import FathomError
+from ..errors import FathomError, one_of
 
 #: Exit codes that are no `FathomError`'s.
 STOPPED, BROKEN_PIPE, BUG = 130, 141, 70
 
-#: Each verb, what it does, in the order of the help. A verb is the module of its name; only the one asked for is loaded.
+#: Each verb and what it does, in the order of the help. A verb is the module of its name, loaded when asked for.
 VERBS = {
     "fit": "Train a population of networks on data and keep the best.",
     "predict": "Predict for new data with a trained run.",
@@ -41,8 +41,8 @@ def _app() -> App:
         default_parameter=Parameter(show_default=False),
         suppress_keyboard_interrupt=False,
     )
-    for name, summary in VERBS.items():
-        made.command(f"{__package__}.{name}:app", name=name, help=summary)
+    for place, (name, summary) in enumerate(VERBS.items()):
+        made.command(f"{__package__}.{name}:app", name=name, help=summary, sort_key=place)
     return made
 
 
@@ -66,7 +66,7 @@ def run(tokens: Sequence[str]) -> int:
     Returns:
         The exit code; with `--debug` a failure raises instead.
     """
-    from .terminal import console
+    from .terminal import console, say
 
     debug = "--debug" in tokens
     try:
@@ -89,7 +89,7 @@ def run(tokens: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exc()
-        print(sentence, file=sys.stderr)
+        say(sentence, stderr=True)
         return code
     return 0
 
@@ -122,9 +122,13 @@ def explain(error: BaseException, tokens: Sequence[str]) -> tuple[str, int]:
 
 def _parse_sentence(error: CycloptsError, tokens: Sequence[str]) -> str:
     chain = error.command_chain or [token for token in tokens[:1] if token in VERBS]
-    extra = error.unused_tokens if type(error).__name__ == "UnusedCliTokensError" else None
-    said = f"{extra[0]!r} is one argument too many" if extra else _one_line(str(error)).rstrip(".")
-    return f"{said}; see {' '.join(['fathom', *chain, '--help'])}"
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        return _one_line(str(one_of("command", error.unused_tokens[0], VERBS)))
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        said = f"{error.unused_tokens[0]!r} is one argument too many."
+    else:
+        said = _one_line(str(error))
+    return f"{said} See {' '.join(['fathom', *chain, '--help'])}"
 
 
 def _one_line(text: str) -> str:

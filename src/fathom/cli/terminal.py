@@ -34,7 +34,9 @@ def say(text: str, *, stderr: bool = False, style: str = "") -> None:
     out.print(text, style=style or None, soft_wrap=not out.is_terminal)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+) -> None:
     """Print a table on standard output.
 
     Args:
@@ -43,7 +45,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         rows: a text for each column.
         right: the columns that are numbers.
     """
-    table = Table(box=_HEAD_RULE, title=title or None, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
+    table = Table(
+        box=_HEAD_RULE, title=title or None, title_justify="left", title_style="bold", padding=(0, 1, 0, 0)
+    )
     table.show_edge = False
     for column in columns:
         justify = "right" if column in right else "left"

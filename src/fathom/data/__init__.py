@@ -5,6 +5,7 @@ from .dataset import Dataset as Dataset
 from .dataset import Table as Table
 from .encode import SCALINGS as SCALINGS
 from .encode import Encoder as Encoder
+from .encode import shares_unit as shares_unit
 from .load import load as load
 from .load import read_table as read_table
 from .schema import Column as Column

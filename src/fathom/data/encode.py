@@ -14,7 +14,7 @@ from .dataset import Table
 from .schema import Schema
 
 #: How the numeric inputs are conditioned (the whitenings: Kessy, Lewin & Strimmer, 2018, arXiv:1512.00809).
-SCALINGS = ("standardize", "none", "pca", "zca", "cholesky")
+SCALINGS = ("standardize", "shared", "none", "pca", "zca", "cholesky")
 #: A direction with less than this share of the largest variance is rounding, not data: it is not magnified.
 NULL_VARIANCE = 1e-8
 _DATE_PARTS = ("days", "month", "weekday")
@@ -30,7 +30,8 @@ class Encoder:
     where one is missing; for each category 1 where it is the value, and a slot for unseen and missing ones.
 
     With x the imputed numeric block of the training rows, z = (x - mean) / deviation (deviations and
-    covariances are divided by n, not n - 1) and C = cov(z): "standardize" gives z, "pca" Λ^(-1/2) Uᵀ z with
+    covariances are divided by n, not n - 1) and C = cov(z): "standardize" gives z, "shared" (x - mean) / the
+    root mean square of all deviations, which keeps columns of one unit in proportion, "pca" Λ^(-1/2) Uᵀ z with
     C = U Λ Uᵀ, "zca" U Λ^(-1/2) Uᵀ z, "cholesky" L⁻¹ z with C = L Lᵀ. Each of the three has covariance I on
     the training rows, except in directions in which those do not vary (constant or linearly dependent
     columns), which stay near 0.
@@ -100,6 +101,8 @@ class Encoder:
         rotation = np.zeros((0, 0))
         if scaling != "none":
             center, scale = _moments(values)
+        if scaling == "shared" and scale.size:
+            scale = np.full_like(scale, np.sqrt(np.square(values - center).mean()) or 1.0)
         if scaling in ("pca", "zca", "cholesky") and values.shape[1]:
             rotation = whitening((values - center) / scale, scaling)
         goal = np.zeros((1, 1)) if target is None else np.asarray(target, dtype=np.float64)[rows][:, None]
@@ -198,6 +201,29 @@ class Encoder:
             slots = np.fromiter((slot.get(cell, other) for cell in cells[:, place]), np.int64, len(cells))
             inputs[rows, start + slots] = 1.0
             start += other + 1
+
+
+def shares_unit(table: Table) -> bool:
+    """Whether the numeric columns look like measurements of one kind, such as the pixels of an image.
+
+    They do where there are 32 or more, nothing else, every value is a whole number from 0 to 255, and at
+    least half the columns reach half of the largest value. Dividing each by its own deviation would then blow
+    up the columns that are almost always the same.
+
+    Args:
+        table: the table.
+
+    Example:
+        >>> from fathom.data import load
+        >>> shares_unit(load("digits").table), shares_unit(load("wine").table)
+        (True, False)
+    """
+    values = table.numeric
+    if table.categorical.shape[1] or values.shape[1] < 32 or not np.isfinite(values).all():
+        return False
+    top = values.max()
+    whole = values.min() >= 0 and top <= 255 and bool((values == np.round(values)).all())
+    return whole and float((values.max(axis=0) >= top / 2).mean()) >= 0.5
 
 
 def whitening(values: np.ndarray, scaling: str) -> np.ndarray:

@@ -100,7 +100,7 @@ class Cohort:
         # Lane i goes to device i % devices, so that the devices have the same to do.
         occupant = dealt.reshape(blocks, depth, devices, width).transpose(0, 2, 1, 3)
         self._where = occupant.reshape(-1)
-        self._blocks = [self._block(part, members[0]) for part in occupant]
+        self._blocks = [self._block(part, int(members[0])) for part in occupant]
 
     def _block(self, occupant: np.ndarray, filler: int) -> "_Block":
         spec, mesh = self.spec, self.mesh
@@ -153,7 +153,8 @@ class Cohort:
     def _orders(self) -> tuple[Any, Any]:
         """The order of the rows for each (seed, fold) still needed, and the epoch's number, on the devices."""
         length = self.kind.steps * self.kind.batch
-        orders = np.zeros((len(self._pairs), length), dtype=np.int32)
+        # A power of two, so that a study of a few seeds more or fewer runs the same program.
+        orders = np.zeros((1 << (len(self._pairs) - 1).bit_length(), length), dtype=np.int32)
         spec = self.spec
         needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in self.alive}
         for seed, fold in needed:

@@ -6,7 +6,7 @@ checkpoints work on plain arrays alone.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -31,8 +31,10 @@ class Functions:
             the training loss.
         keep: ``keep(state) -> pytree``, what is kept of the best epoch (the parameters, not the moments).
         after_epoch: ``after_epoch(state, metrics, settings) -> state``, for rules that listen to validation.
-        score: the validation metric that chooses.
+        score: the validation metric that chooses among members.
         greater_is_better: whether a larger score is better.
+        watch: the validation metric, lower is better, whose best epoch is kept; the score's if empty. A share
+            of right answers jumps by chance from epoch to epoch; the loss tells the best epoch with less noise.
     """
 
     init: Callable[[Any, Settings], Any]
@@ -42,6 +44,7 @@ class Functions:
     after_epoch: Callable[[Any, Mapping[str, Any], Settings], Any] | None = None
     score: str = "score"
     greater_is_better: bool = True
+    watch: str = ""
 
     @property
     def rising(self) -> bool:
@@ -91,7 +94,7 @@ class Packer:
         pairs = zip(leaves, self._impls, strict=True)
         return [leaf if impl is None else jax.random.key_data(leaf) for leaf, impl in pairs]
 
-    def unpack(self, leaves: list[jax.Array]) -> Any:
+    def unpack(self, leaves: Sequence[Any]) -> Any:
         """The pytree from its arrays."""
         pairs = zip(leaves, self._impls, strict=True)
         typed = [leaf if impl is None else jax.random.wrap_key_data(leaf, impl=impl) for leaf, impl in pairs]

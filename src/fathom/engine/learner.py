@@ -121,6 +121,7 @@ def functions_for(spec: LearnerSpec) -> Functions:
         after_epoch=_listen if plateau else None,
         score=spec.task.metric,
         greater_is_better=METRICS[spec.task.metric].greater_is_better,
+        watch="loss" if METRICS[spec.task.metric].greater_is_better and spec.task.kind == "classification" else "",
     )
 
 

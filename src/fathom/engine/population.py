@@ -10,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -22,7 +23,6 @@ from .lanes import check_lane_width, check_memory, lane_width
 from .program import LaneKind, device_mesh, programs_for
 from .rungs import Rung
 from .training import Listener, MemberRecord, Training
-
 
 _USABLE = ("finished", "stopped")
 
@@ -232,7 +232,8 @@ class PopulationResult:
             raise UsageError(f"member={member!r}: there are members 0 to {len(self.records) - 1}")
         if self.records[member].status == "dropped":
             raise UsageError(f"member={member!r} was dropped at a rung; only survivors keep their state")
-        return self._training.slot(member)["best"]
+        best = self._training.slot(member)["best"]
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, best)
 
     def table(self) -> list[dict[str, Any]]:
         """One row for each member: its settings and what happened to it, best score first, diverged members last."""

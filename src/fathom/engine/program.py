@@ -166,11 +166,11 @@ def _init_lanes(functions: Functions, layout: Packer, best: Packer, kind: LaneKi
 
     def member(seed, numbers) -> Slot:
         state = functions.init(jax.random.key(seed), numbers)
-        worst = jnp.float32(-jnp.inf if functions.rising else jnp.inf)
         return {
             "state": layout.pack(state),
             "best": best.pack(functions.keep(state)),
-            "best_score": worst,
+            "best_score": jnp.float32(jnp.nan),
+            "best_watch": jnp.float32(jnp.inf),
             "best_loss": jnp.float32(jnp.inf),
             "best_epoch": jnp.int32(-1),
             "diverged": jnp.int32(-1),
@@ -284,8 +284,9 @@ def _finish_epoch(
         metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
         score = _score(metrics, functions.score, "evaluate")
     loss = metrics.get("loss", jnp.float32(0.0))
-    gain = score - slot["best_score"] if functions.rising else slot["best_score"] - score
-    better = healthy & ((gain > 0) | ((gain == 0) & (loss < slot["best_loss"])))
+    watch = metrics[functions.watch] if functions.watch else -score if functions.rising else score
+    tie = (watch == slot["best_watch"]) & (loss < slot["best_loss"])
+    better = healthy & ((watch < slot["best_watch"]) | tie)
     if functions.after_epoch is not None:
         changed = layout.pack(functions.after_epoch(state, {**metrics, "score": score}, settings))
         leaves = [jnp.where(healthy, new, old) for new, old in zip(changed, leaves, strict=True)]
@@ -294,13 +295,14 @@ def _finish_epoch(
         "state": leaves,
         "best": [jnp.where(better, now, before) for now, before in zip(kept, slot["best"], strict=True)],
         "best_score": jnp.where(better, score, slot["best_score"]),
+        "best_watch": jnp.where(better, watch, slot["best_watch"]),
         "best_loss": jnp.where(better, loss, slot["best_loss"]),
         "best_epoch": jnp.where(better, epoch, slot["best_epoch"]),
         "diverged": diverged,
         "stopped": slot["stopped"],
         "last_loss": jnp.where(slot["stopped"], slot["last_loss"], last_loss),
     }
-    watched = {name: new[name] for name in ("best_score", "best_epoch", "diverged", "last_loss")}
+    watched = {name: new[name] for name in ("best_score", "best_loss", "best_epoch", "diverged", "last_loss")}
     return new, {"train": train, "validation": metrics, "score": score, **watched}
 
 

@@ -31,6 +31,7 @@ class MemberRecord:
         epochs: how many it trained.
         score: of its last epoch.
         best_score: of its best epoch; nan if there was none.
+        best_loss: validation loss of that epoch, 0 where there is none.
         best_epoch: the number of that epoch, from 0; -1 if there was none.
         diverged_step: the step, from 0, whose loss or weights were not finite; -1 if none.
         last_loss: the last finite training loss before it diverged, or of its last step.
@@ -40,6 +41,7 @@ class MemberRecord:
     epochs: int = 0
     score: float = math.nan
     best_score: float = math.nan
+    best_loss: float = math.nan
     best_epoch: int = -1
     diverged_step: int = -1
     last_loss: float = math.nan
@@ -158,6 +160,7 @@ class Training:
             record.best_epoch = int(values["best_epoch"][i])
             if record.best_epoch >= 0:
                 record.best_score = float(values["best_score"][i])
+                record.best_loss = float(values["best_loss"][i])
             record.diverged_step = int(values["diverged"][i])
             if record.diverged_step >= 0:
                 record.status = "diverged"
@@ -186,7 +189,7 @@ class Training:
         slots, where = cohort.member_slots()
         for index, position in enumerate(where.tolist()):
             if position in positions:
-                self._resting[cohort.spec.members[position]] = jax.tree.map(lambda a, i=index: a[i], slots)
+                self._resting[cohort.spec.members[position]] = jax.tree.map(lambda a, i=index: a[i, ...], slots)
 
     def _judge(self, rung: Rung, pace: Pace | None) -> None:
         """Drop the weakest candidates."""
@@ -246,7 +249,7 @@ class Training:
             index = {cohort.spec.members[p]: i for i, p in enumerate(where.tolist())}
             for member in wanted:
                 if member in index:
-                    raw = jax.tree.map(lambda a, i=index[member]: a[i], slots)
+                    raw = jax.tree.map(lambda a, i=index[member]: a[i, ...], slots)
                 else:
                     raw = self._resting[member]
                 best, state = cohort.programs.best, cohort.programs.state
@@ -303,7 +306,7 @@ class Training:
                 cohort.empty(where["epoch"])
         for name, arrays in groups.items():
             if name.startswith("member-"):
-                slot = jax.tree.map(lambda a: a[0], _unflatten(arrays))
+                slot = jax.tree.map(lambda a: a[0, ...], _unflatten(arrays))
                 self._resting[int(name.removeprefix("member-"))] = slot
         return record
 

@@ -30,7 +30,7 @@ class Architecture:
     """A frozen, serializable description of a network.
 
     A subclass declares its fields with `fathom.settings.static`; a field may hold a sweep until
-    `fathom.settings.expand` has made single points of it.
+    `fathom.settings.expand` has made single points of it, hence the annotation Any.
 
     Attributes:
         name: the word a user types and a settings file says.

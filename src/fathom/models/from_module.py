@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -120,7 +119,7 @@ class FromModule(Architecture):
         (5, 3)
     """
 
-    factory: Callable[..., Any]
+    factory: Any
     batched: bool = False
     name: str = dataclasses.field(default="module", kw_only=True)  # pyright: ignore[reportIncompatibleVariableOverride]
 

@@ -1,7 +1,7 @@
 """Linear models: linear, polynomial, logistic and softmax regression."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -106,9 +106,9 @@ class Linear(Architecture):
 
     name: ClassVar[str] = "linear"
 
-    degree: int = static(1, low=1, high=20, help="largest power of each feature")
-    cross: bool = static(False, help="whether products of two features are features too")
-    init: str = static("zero", choices=INITS.names(), help="how the first weights are drawn")
+    degree: Any = static(1, low=1, high=20, help="largest power of each feature")
+    cross: Any = static(False, help="whether products of two features are features too")
+    init: Any = static("zero", choices=INITS.names(), help="how the first weights are drawn")
 
     def build(self, task: Task, key: PRNGKeyArray) -> Polynomial:
         """The network at its first weights.

@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: non-linear, and linear all the way down."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -101,10 +101,10 @@ class MLP(Architecture):
 
     name: ClassVar[str] = "mlp"
 
-    width: int = static(64, low=1, high=1_000_000, help="units of each hidden layer")
-    depth: int = static(2, low=0, high=10_000, help="hidden layers")
-    activation: str = static("relu", choices=_ELEMENTWISE, help="what each hidden unit applies")
-    init: str = static("he", choices=INITS.names(), help="how the first weights are drawn")
+    width: Any = static(64, low=1, high=1_000_000, help="units of each hidden layer")
+    depth: Any = static(2, low=0, high=10_000, help="hidden layers")
+    activation: Any = static("relu", choices=_ELEMENTWISE, help="what each hidden unit applies")
+    init: Any = static("he", choices=INITS.names(), help="how the first weights are drawn")
 
     def build(self, task: Task, key: PRNGKeyArray) -> Perceptron:
         """The network at its first weights.
@@ -140,9 +140,9 @@ class DeepLinear(Architecture):
 
     name: ClassVar[str] = "deep_linear"
 
-    width: int = static(64, low=1, high=1_000_000, help="units of each hidden layer")
-    depth: int = static(2, low=0, high=10_000, help="hidden layers")
-    init: str = static("fan_in", choices=INITS.names(), help="how the first weights are drawn")
+    width: Any = static(64, low=1, high=1_000_000, help="units of each hidden layer")
+    depth: Any = static(2, low=0, high=10_000, help="hidden layers")
+    init: Any = static("fan_in", choices=INITS.names(), help="how the first weights are drawn")
 
     def build(self, task: Task, key: PRNGKeyArray) -> Perceptron:
         """The network at its first weights.

@@ -177,15 +177,20 @@ def _softmax(x: Array) -> Array:
     return jax.nn.softmax(x, axis=-1)
 
 
+def _eye(x: Array) -> Array:
+    n = x.shape[-1]
+    return jnp.broadcast_to(jnp.eye(n, dtype=x.dtype), (*x.shape, n))
+
+
 def _softmax_jacobian(x: Array) -> Array:
     p = _softmax(x)
-    return p[..., :, None] * (jnp.eye(x.shape[-1], dtype=x.dtype) - p[..., None, :])
+    return p[..., :, None] * (_eye(x) - p[..., None, :])
 
 
 def _sparsemax_jacobian(x: Array) -> Array:
     inside = (sparsemax(x) > 0).astype(x.dtype)
     size = jnp.sum(inside, axis=-1)[..., None, None]
-    return inside[..., :, None] * (jnp.eye(x.shape[-1], dtype=x.dtype) - inside[..., None, :] / size)
+    return inside[..., :, None] * (_eye(x) - inside[..., None, :] / size)
 
 
 ACTIVATIONS: Catalogue[Activation] = Catalogue("activation")

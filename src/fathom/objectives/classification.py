@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ..nn import sparsemax
 from .shapes import columns, distributions, is_index
@@ -15,8 +15,8 @@ def _is_zero(number: Number) -> bool:
 
 
 def cross_entropy(
-    outputs: Float[Array, "batch classes"],
-    targets: Int[Array, " batch"] | Float[Array, "batch classes"],
+    outputs: Array,
+    targets: Array,
     *,
     label_smoothing: Number = 0.0,
 ) -> Float[Array, " batch"]:
@@ -169,7 +169,7 @@ def _true_log_probability(outputs: Array, targets: Array) -> tuple[Array, Array]
     return log_p, jnp.maximum(-jnp.expm1(log_p), _SMALLEST_DOUBT)
 
 
-def focal(outputs: Array, targets: Int[Array, " batch"], *, gamma: Number = 2.0) -> Float[Array, " batch"]:
+def focal(outputs: Array, targets: Array, *, gamma: Number = 2.0) -> Float[Array, " batch"]:
     """Focal loss -(1 - p)^γ log p, p the softmax probability of the true class.
 
     Args:
@@ -205,7 +205,7 @@ def focal_gradient(outputs: Array, targets: Array, *, gamma: Number = 2.0) -> Ar
     return factor[:, None] * cross_entropy_gradient(outputs, targets)
 
 
-def margin(outputs: Array, targets: Int[Array, " batch"]) -> Float[Array, " batch"]:
+def margin(outputs: Array, targets: Array) -> Float[Array, " batch"]:
     """How far the true class is ahead of the best other: z_y - max_{j≠y} z_j.
 
     Args:
@@ -241,7 +241,7 @@ def _shaped(factor: Array, gradient: Array) -> Array:
     return factor.reshape(factor.shape + (1,) * (gradient.ndim - 1)) * gradient
 
 
-def hinge(outputs: Array, targets: Int[Array, " batch"]) -> Float[Array, " batch"]:
+def hinge(outputs: Array, targets: Array) -> Float[Array, " batch"]:
     """Hinge loss max(0, 1 - margin), with the multi-class margin z_y - max_{j≠y} z_j.
 
     Args:
@@ -274,7 +274,7 @@ def hinge_gradient(outputs: Array, targets: Array) -> Array:
     return -_shaped(short, _margin_gradient(outputs, targets))
 
 
-def perceptron(outputs: Array, targets: Int[Array, " batch"]) -> Float[Array, " batch"]:
+def perceptron(outputs: Array, targets: Array) -> Float[Array, " batch"]:
     """Perceptron loss max(0, -margin): a step on it is Rosenblatt's rule.
 
     Args:
@@ -306,7 +306,7 @@ def perceptron_gradient(outputs: Array, targets: Array) -> Array:
     return -_shaped(wrong, _margin_gradient(outputs, targets))
 
 
-def zero_one(outputs: Array, targets: Int[Array, " batch"]) -> Float[Array, " batch"]:
+def zero_one(outputs: Array, targets: Array) -> Float[Array, " batch"]:
     """Zero-one loss: 1 where the largest output is not the true class's (a tie goes to the first), else 0.
 
     Args:

@@ -2,12 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ..errors import UsageError
 from .shapes import columns
 
-Weight = Float[Array, " rows"] | None
+# Shapes are checked by hand below: misuse is a UsageError, with or without a run-time type checker.
+Weight = Array | None
 
 
 def _weights(outputs: Array, weight: Weight) -> Array:
@@ -39,9 +40,7 @@ def _classes(outputs: Array, targets: Array) -> tuple[Array, Array]:
     return predicted, targets.astype(jnp.int32)[:, None] == index
 
 
-def accuracy(
-    outputs: Float[Array, "rows classes"], targets: Int[Array, " rows"], weight: Weight = None
-) -> Float[Array, ""]:
+def accuracy(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
     """Share of the rows whose largest output is the true class's (a tie goes to the first).
 
     Args:
@@ -63,9 +62,7 @@ def accuracy(
     return _mean(jnp.any(predicted & true, axis=1).astype(outputs.dtype), _weights(outputs, weight))
 
 
-def balanced_accuracy(
-    outputs: Array, targets: Int[Array, " rows"], weight: Weight = None
-) -> Float[Array, ""]:
+def balanced_accuracy(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
     """Mean recall of the classes that are present.
 
     Args:
@@ -85,7 +82,7 @@ def balanced_accuracy(
     return _mean(right / jnp.where(total > 0, total, 1), (total > 0).astype(w.dtype))
 
 
-def f1(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None) -> Float[Array, ""]:
+def f1(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
     """F1 = 2 TP / (2 TP + FP + FN): of class 1 for two classes, else the mean over the classes.
 
     Args:
@@ -110,7 +107,7 @@ def f1(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None) -> F
     return _mean(scores, (both > 0).astype(w.dtype))
 
 
-def log_loss(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None) -> Float[Array, ""]:
+def log_loss(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
     """Mean of -log softmax(outputs) at the true class, in nats.
 
     Args:
@@ -129,7 +126,7 @@ def log_loss(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None
     return _mean(-jnp.sum(jnp.where(true, log_p, 0), axis=1), _weights(outputs, weight))
 
 
-def brier(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None) -> Float[Array, ""]:
+def brier(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
     """Brier score: mean of (p - t)², of class 1 for two classes, else summed over the classes.
 
     Args:
@@ -168,7 +165,7 @@ def _area(score: Array, true: Array, weight: Array) -> Array:
     return jnp.where(jnp.any(jnp.isnan(score)), jnp.nan, wins / (jnp.sum(positive) * jnp.sum(negative)))
 
 
-def roc_auc(outputs: Array, targets: Int[Array, " rows"], weight: Weight = None) -> Float[Array, ""]:
+def roc_auc(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
     """Area under the ROC curve; for more than two classes the mean over one-against-the-rest areas.
 
     Ties count half. Costs a sort for each class.

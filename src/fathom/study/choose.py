@@ -20,6 +20,7 @@ class Standing:
         spread: standard deviation over its members; 0 for one member.
         members: its members.
         scores: their scores, in order of seed and fold.
+        loss: mean of their validation losses, which breaks ties.
     """
 
     candidate: int
@@ -27,6 +28,7 @@ class Standing:
     spread: float
     members: tuple[int, ...]
     scores: tuple[float, ...]
+    loss: float = 0.0
 
     @property
     def error(self) -> float:
@@ -48,8 +50,9 @@ def standings(members: Sequence[Member], records: Mapping[int, MemberRecord], ri
             continue
         spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
         mean = float(np.mean(scores))
-        found.append(Standing(candidate, mean, spread, tuple(m.index for m in group), tuple(scores)))
-    return sorted(found, key=lambda s: (-s.score if rising else s.score, s.candidate))
+        loss = float(np.mean([records[m.index].best_loss for m in group]))
+        found.append(Standing(candidate, mean, spread, tuple(m.index for m in group), tuple(scores), loss))
+    return sorted(found, key=lambda s: (-s.score if rising else s.score, s.loss, s.candidate))
 
 
 def indistinguishable(ranking: Sequence[Standing], rising: bool) -> list[int]:

@@ -1,6 +1,7 @@
 """The result of a study: the one object that most users hold."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,22 +63,7 @@ class Result:
         """
         if self.run is None:
             raise RunError("folder=None: the table is read from the run's folder; run the study with folder=...")
-        lines = self.run.read_members()
-        settings = {line["member" if "member" in line else "index"]: line for line in lines if line["event"] == "member"}
-        rows = []
-        for line in lines:
-            if line["event"] == "end":
-                about = settings[line["member"]]
-                rows.append(
-                    {
-                        "member": line["member"],
-                        **{name: about[name] for name in ("candidate", "seed", "fold")},
-                        **{name: line[name] for name in line if name not in ("event", "member")},
-                        **about["settings"],
-                    }
-                )
-        sign = -1.0 if self._summary["greater_is_better"] else 1.0
-        return sorted(rows, key=lambda r: math.inf if r["best_score"] is None else sign * r["best_score"])
+        return member_rows(self.run.read_members(), self._summary["greater_is_better"])
 
     def report(self) -> Path:
         """Write the report again and say where it is."""
@@ -86,6 +72,20 @@ class Result:
         if self.run is None:
             raise RunError("folder=None: a report is written into the run's folder; run the study with folder=...")
         return write_report(self.run.path)
+
+
+def member_rows(lines: Sequence[Mapping[str, Any]], rising: bool) -> list[dict[str, Any]]:
+    """One row for each member from the stream of metrics: its settings and what became of it, best score first."""
+    about = {line["index"]: line for line in lines if line["event"] == "member"}
+    rows = []
+    for line in lines:
+        if line["event"] == "end":
+            member = about[line["member"]]
+            place = {name: member[name] for name in ("candidate", "seed", "fold")}
+            outcome = {name: value for name, value in line.items() if name not in ("event", "member")}
+            rows.append({"member": line["member"], **place, **outcome, **member["settings"]})
+    sign = -1.0 if rising else 1.0
+    return sorted(rows, key=lambda row: math.inf if row["best_score"] is None else sign * row["best_score"])
 
 
 def answer(summary: dict[str, Any]) -> str:

@@ -235,10 +235,9 @@ class _Runner:
         ranking: Sequence[Standing],
     ) -> Predictor:
         """The chosen network first, then the others of the ensemble, each with its temperature."""
-        study, rising = self.study, self.metric.greater_is_better
+        study = self.study
         numbers = ensemble_members(ranking, _MOST_ENSEMBLE)
-        scores = dict(zip(ranking[0].members, ranking[0].scores, strict=True))
-        chosen = min(scores, key=lambda m: (-scores[m] if rising else scores[m], m))
+        chosen = min(ranking[0].members, key=lambda m: (training.records[m].best_loss, m))
         numbers = [chosen, *(m for m in numbers if m != chosen)]
         specs = {c.index: stand_alone(cohort.spec) for cohort in cohorts for c in cohort.candidates}
         slots = training.slots(numbers)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..data import SCALINGS, Dataset, load, make_split
+from ..data import SCALINGS, Dataset, load, make_split, shares_unit
 from ..engine.budget import Budget
 from ..engine.cohort import CohortSpec
 from ..engine.lanes import check_memory, lane_width
@@ -69,7 +69,8 @@ class Study:
         loss: name of a loss, or ``loss(outputs, targets) -> [batch]``; the task's own if None.
         test: share of the rows kept for the end.
         split_seed: decides the division of the rows.
-        scaling: conditioning of the numeric columns.
+        scaling: conditioning of the numeric columns, one of `fathom.data.SCALINGS`; "shared" for columns of
+            one unit such as pixels (`fathom.data.shares_unit`) and "standardize" for others if None.
         rungs: where weak candidates are dropped; () for nowhere; chosen if None.
 
     Raises:
@@ -96,11 +97,13 @@ class Study:
         loss: str | Callable[..., Any] | None = None,
         test: float = 0.2,
         split_seed: int = 0,
-        scaling: str = "standardize",
+        scaling: str | None = None,
         rungs: Sequence[Rung] | None = None,
     ):
         self.dataset: Dataset = data if isinstance(data, Dataset) else load(data)
         self.source = data if isinstance(data, (str, Path)) else None
+        if scaling is None:
+            scaling = "shared" if shares_unit(self.dataset.table) else "standardize"
         if scaling not in SCALINGS:
             raise one_of("scaling", scaling, SCALINGS)
         self.seeds = _seeds(seeds)

@@ -1,0 +1,88 @@
+"""`fathom fit`: train a population on some data and keep the best."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from .. import process
+from .common import PLAIN, Common, verb
+from .outcome import watch
+from .request import run_folder, settings_for
+from .terminal import print_json, say
+
+app = verb(
+    "fit",
+    "fathom fit digits",
+    "fathom fit digits --budget 60s",
+    "fathom fit data.csv --target y --metric roc_auc",
+    "fathom fit data.csv --target y --model mlp --set model.width=[64,128]",
+    'fathom fit digits --set "recipe.learning_rate={log=[1e-4,1e-1,8]}"',
+    "fathom fit digits --model mlp --model linear --seeds 3 --plan-only",
+    "fathom fit study.toml --out runs/second",
+)
+
+
+@app.default
+def fit(
+    source: Annotated[str, Parameter(help="A bundled name, a data file, or a settings file (.toml).")],
+    /,
+    *,
+    target: Annotated[str | None, Parameter(help="The column to predict; needed for a data file.")] = None,
+    kind: Annotated[
+        str | None, Parameter(help="classification or regression, where the data leaves it open.")
+    ] = None,
+    budget: Annotated[
+        str | None, Parameter(help="What it may cost: 60s, 5m, 1h, '64 members' or '30 epochs'.")
+    ] = None,
+    metric: Annotated[
+        str | None, Parameter(help="What chooses: accuracy, log_loss, roc_auc, f1, rmse, mae, r2, ...")
+    ] = None,
+    model: Annotated[
+        tuple[str, ...],
+        Parameter(negative=(), help="An architecture (see fathom models); given again, one more to compare."),
+    ] = (),
+    seeds: Annotated[int | None, Parameter(help="Seeds that each candidate is trained with.")] = None,
+    folds: Annotated[
+        int | None, Parameter(help="Parts of the rows to validate on in turn; 1 for one division.")
+    ] = None,
+    test: Annotated[
+        float | None, Parameter(help="Share of the rows kept for the one test at the end.")
+    ] = None,
+    split_seed: Annotated[
+        int | None, Parameter(help="Decides which rows are for training, validation and test.")
+    ] = None,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--set", negative=(), help="A setting, NAME=VALUE as in TOML; may be given several times."
+        ),
+    ] = (),
+    out: Annotated[
+        str | None, Parameter(help="The run's folder; runs/NAME, with the next free number, if not given.")
+    ] = None,
+    plan_only: Annotated[bool, Parameter(negative=(), help="Print what would be trained, and stop.")] = False,
+    common: Common = PLAIN,
+) -> None:
+    """Train a population of networks on data and keep the best."""
+    options = {
+        "target": target,
+        "kind": kind,
+        "budget": budget,
+        "metric": metric,
+        "seeds": seeds,
+        "folds": folds,
+        "test": test,
+        "split_seed": split_seed,
+    }
+    settings = settings_for(source, options, model, set_)
+    process.configure()
+    import fathom as fm
+
+    study = fm.Study.from_settings(settings)
+    cost: Any = settings.get("budget")
+    if plan_only:
+        plan = study.plan(cost)
+        print_json(plan.to_dict()) if common.json else say(str(plan))
+        return
+    folder = run_folder(out, settings)
+    watch(folder, study.task.metric, common, lambda callbacks: study.run(folder, cost, callbacks=callbacks))

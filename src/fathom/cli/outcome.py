@@ -1,0 +1,66 @@
+"""What `fathom fit` and `fathom resume` have in common: showing the run, its answer, and what to do next."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FathomError
+from ..look import format_seconds
+from .common import Common
+from .main import STOPPED
+from .progress import Progress
+from .terminal import console, print_json, say
+
+if TYPE_CHECKING:
+    from ..study import Result
+
+
+class Stopped(FathomError):
+    """The user stopped the run. Exit code 130."""
+
+    exit_code = STOPPED
+
+
+def watch(folder: Path, metric: str, common: Common, work: Callable[[list[Any]], "Result"]) -> None:
+    """Do the work of a run, show its progress on standard error, then its answer on standard output.
+
+    Args:
+        folder: where the run is kept.
+        metric: the metric's name.
+        common: the options of every verb.
+        work: does it, given the callbacks.
+
+    Raises:
+        Stopped: on Ctrl-C, with the words how to go on.
+    """
+    try:
+        with Progress(metric, None if common.quiet else console(stderr=True)) as progress:
+            result = work([progress])
+    except KeyboardInterrupt:
+        raise Stopped(_how_to_go_on(folder)) from None
+    show(result, folder, common)
+
+
+def show(result: "Result", folder: Path, common: Common) -> None:
+    """The answer, where it is kept, what to do next."""
+    if common.json:
+        print_json(result.summary())
+        return
+    say(result.answer(), style="bold")
+    if common.quiet:
+        return
+    summary = result.summary()
+    seconds = summary["seconds"]
+    say("")
+    total, compiling = format_seconds(seconds["total"]), format_seconds(seconds["compile"])
+    say(f"Kept in {folder}: {summary['members']} members in {total}, {compiling} of them compiling.")
+    say("")
+    say("Next")
+    say(f"  fathom report {folder}")
+    say(f"  fathom predict {folder} NEW.csv")
+
+
+def _how_to_go_on(folder: Path) -> str:
+    if (folder / "study.toml").is_file():
+        return f"stopped; go on with: fathom resume {folder}"
+    return "stopped before training began; nothing was kept."

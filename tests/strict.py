@@ -1,0 +1,5 @@
+"""The run-time check of annotations: a whole number may stand where a float is asked for, as type checkers have it."""
+
+from beartype import BeartypeConf, beartype
+
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))

@@ -6,17 +6,18 @@ JAX reads its process settings once, so they are set here, before anything impor
 import os
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+from fathom.process import arrange
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_force_host_platform_device_count=2 --xla_cpu_multi_thread_eigen=false"
+)
+os.environ.update(arrange(os.environ).variables)
+
+from jaxtyping import install_import_hook  # noqa: E402
 
 # Every annotation of the library is checked at each call.
 install_import_hook("fathom", "strict.check")
-
-from fathom.process import arrange  # noqa: E402
-
-_FLAGS = "--xla_force_host_platform_device_count=2 --xla_cpu_multi_thread_eigen=false"
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", _FLAGS)
-os.environ.update(arrange(os.environ).variables)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

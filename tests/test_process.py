@@ -18,9 +18,10 @@ import json, sys
 from fathom.process import configure
 settings = configure()
 import jax
-hits = []
-jax.monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("cache_hits") else None)
+events = []
+jax.monitoring.register_event_listener(lambda name, **_: events.append(name))
 jax.block_until_ready(jax.jit(lambda x: x @ x + 3.0)(jax.numpy.ones((5, 5))))
+hits = [name for name in events if name.endswith("cache_hits")]
 print(json.dumps({{"devices": len(jax.devices()), "hits": len(hits), "cache": str(settings.cache)}}))
 """
 

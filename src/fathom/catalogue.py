@@ -5,11 +5,12 @@ line and the documentation print from the same records, and one conformance suit
 """
 
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from .errors import one_of
 
 
+@runtime_checkable
 class Named(Protocol):
     """What a record needs: a name, unique in its catalogue."""
 

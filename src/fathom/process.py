@@ -46,7 +46,8 @@ class ProcessSettings:
 def configure() -> ProcessSettings:
     """Make each CPU core a device for JAX and keep compiled programs on disk.
 
-    Call it before any JAX computation. Each device then advances its own members, and a study of a shape seen before starts without compiling.
+    Call it before any JAX computation. Each device then advances its own members, and a study of a shape seen
+    before starts without compiling.
     Environment variables that are set already (XLA_FLAGS, JAX_COMPILATION_CACHE_DIR, ...) win.
 
     Returns:

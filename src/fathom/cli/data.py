@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from ..look import format_count, format_number
+from ..look import format_count, format_number, format_share
 from .catalogues import as_json
 from .common import PLAIN, Common, verb
 from .terminal import print_json, print_table, say
@@ -81,28 +81,18 @@ def describe(dataset: "Dataset") -> dict[str, Any]:
 def _show(described: dict[str, Any]) -> None:
     schema, target = described["schema"], described["target"]
     used = len(schema["columns"])
-    say(
-        f"{described['name']}: {format_count(described['rows'])} rows, {used} columns used, {described['kind']} of {target['name']}"
-    )
+    rows = format_count(described["rows"])
+    what = f"{described['kind']} of {target['name']}"
+    say(f"{described['name']}: {rows} rows, {used} columns used, {what}")
     for note in described["notes"]:
         say(f"note: {note}", style="dim")
     say("")
-    classes = described["kind"] == "classification"
-    rows = list(target["distribution"].items())
-    if classes:
-        rows = [
-            (name, format_count(n), f"{n / described['rows']:.1%}".replace("%", " %")) for name, n in rows
-        ]
-        print_table(
-            f"target {target['name']}", ("class", "rows", "share"), _few(rows), right=("rows", "share")
-        )
+    parts, title = target["distribution"].items(), f"target {target['name']}"
+    if described["kind"] == "classification":
+        shares = [(name, format_count(n), format_share(n / described["rows"])) for name, n in parts]
+        print_table(title, ("class", "rows", "share"), _few(shares), right=("rows", "share"))
     else:
-        print_table(
-            f"target {target['name']}",
-            ("", "value"),
-            [(n, format_number(v)) for n, v in rows],
-            right=("value",),
-        )
+        print_table(title, ("", "value"), [(n, format_number(v)) for n, v in parts], right=("value",))
     say("")
     columns = [
         (c["name"], c["kind"], "yes" if c["has_missing"] else "", _values(c)) for c in schema["columns"]

@@ -1,5 +1,6 @@
 """`fathom fit`: train a population on some data and keep the best."""
 
+import dataclasses
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -22,35 +23,46 @@ app = verb(
 )
 
 
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The settings of a study that have an option of their own, by the names that a settings file uses."""
+
+    target: Annotated[str | None, Parameter(help="The column to predict; needed for a data file.")] = None
+    kind: Annotated[
+        str | None, Parameter(help="classification or regression, where the data leaves it open.")
+    ] = None
+    budget: Annotated[
+        str | None, Parameter(help="What it may cost: 60s, 5m, 1h, '64 members' or '30 epochs'.")
+    ] = None
+    metric: Annotated[
+        str | None, Parameter(help="What chooses: accuracy, log_loss, roc_auc, f1, rmse, mae, r2, ...")
+    ] = None
+    seeds: Annotated[int | None, Parameter(help="Seeds that each candidate is trained with.")] = None
+    folds: Annotated[
+        int | None, Parameter(help="Parts of the rows to validate on in turn; 1 for one division.")
+    ] = None
+    test: Annotated[float | None, Parameter(help="Share of the rows kept for the one test at the end.")] = (
+        None
+    )
+    split_seed: Annotated[
+        int | None, Parameter(help="Decides which rows are for training, validation and test.")
+    ] = None
+
+
+NOTHING = Options()
+
+
 @app.default
 def fit(
     source: Annotated[str, Parameter(help="A bundled name, a data file, or a settings file (.toml).")],
     /,
     *,
-    target: Annotated[str | None, Parameter(help="The column to predict; needed for a data file.")] = None,
-    kind: Annotated[
-        str | None, Parameter(help="classification or regression, where the data leaves it open.")
-    ] = None,
-    budget: Annotated[
-        str | None, Parameter(help="What it may cost: 60s, 5m, 1h, '64 members' or '30 epochs'.")
-    ] = None,
-    metric: Annotated[
-        str | None, Parameter(help="What chooses: accuracy, log_loss, roc_auc, f1, rmse, mae, r2, ...")
-    ] = None,
+    options: Options = NOTHING,
     model: Annotated[
         tuple[str, ...],
         Parameter(negative=(), help="An architecture (see fathom models); given again, one more to compare."),
     ] = (),
-    seeds: Annotated[int | None, Parameter(help="Seeds that each candidate is trained with.")] = None,
-    folds: Annotated[
-        int | None, Parameter(help="Parts of the rows to validate on in turn; 1 for one division.")
-    ] = None,
-    test: Annotated[
-        float | None, Parameter(help="Share of the rows kept for the one test at the end.")
-    ] = None,
-    split_seed: Annotated[
-        int | None, Parameter(help="Decides which rows are for training, validation and test.")
-    ] = None,
     set_: Annotated[
         tuple[str, ...],
         Parameter(
@@ -64,17 +76,7 @@ def fit(
     common: Common = PLAIN,
 ) -> None:
     """Train a population of networks on data and keep the best."""
-    options = {
-        "target": target,
-        "kind": kind,
-        "budget": budget,
-        "metric": metric,
-        "seeds": seeds,
-        "folds": folds,
-        "test": test,
-        "split_seed": split_seed,
-    }
-    settings = settings_for(source, options, model, set_)
+    settings = settings_for(source, dataclasses.asdict(options), model, set_)
     process.configure()
     import fathom as fm
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from textwrap import shorten
 
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec
@@ -14,7 +15,7 @@ from ..errors import FathomError, one_of
 #: Exit codes that are no `FathomError`'s.
 STOPPED, BROKEN_PIPE, BUG = 130, 141, 70
 
-#: Each verb and what it does, in the order of the help. A verb is the module of its name, loaded when asked for.
+#: Each verb and what it does, in the order of the help. A verb is a module, loaded when it is asked for.
 VERBS = {
     "fit": "Train a population of networks on data and keep the best.",
     "predict": "Predict for new data with a trained run.",
@@ -115,7 +116,7 @@ def explain(error: BaseException, tokens: Sequence[str]) -> tuple[str, int]:
         return "error: the machine has no memory left; use fewer members, smaller networks or less data", 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"error: {error.filename}: {error.strerror}; choose a place that can be read and written", 1
-    described = _one_line(f"{type(error).__name__}: {error}")
+    described = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
     hint = "the same command with --debug shows where; please report it with that output"
     return f"error: this is a bug in fathom ({described}); {hint}", BUG
 

@@ -2,11 +2,11 @@
 
 import collections
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -16,6 +16,7 @@ from ..look import TRAINING, VALIDATION, format_count, format_number, format_sec
 
 _LINE_EVERY = 3.0  # seconds between plain lines
 _RATE_OVER = 5.0  # seconds that the training speed is averaged over
+_BAR_WIDTH = 40
 _REFRESH = 4  # live pictures a second
 
 Event = Mapping[str, Any]
@@ -88,9 +89,8 @@ class State:
         self.phase = "training"
         self.epoch, self.alive, self.share = event["epoch"] + 1, event["alive"], event["progress"]
         self.best = event["best"]
-        losses = np.asarray(event["report"].train.get("loss", ()), dtype=float)
-        finite = losses[np.isfinite(losses)]
-        self.loss = float(np.median(finite)) if len(finite) else math.nan
+        finite = [float(loss) for loss in event["report"].train.get("loss", ()) if math.isfinite(loss)]
+        self.loss = statistics.median(finite) if finite else math.nan
         self._trained += now - self._since
         self._since = now
         self._examples.append((now, event["examples"]))
@@ -102,7 +102,8 @@ class State:
         kept, dropped = len(event["kept"]), len(event["dropped"])
         self.alive = max(0, self.alive - dropped)
         each = "candidate goes" if kept == 1 else "candidates go"
-        yield f"rung at {100 * event['at']:.0f} % of the epochs: the best {kept} {each} on, {dropped} members dropped"
+        share = f"{100 * event['at']:.0f} %"
+        yield f"rung at {share} of the epochs: the best {kept} {each} on, {dropped} members dropped"
 
     def _on_diverged(self, event: Event) -> Iterator[str]:
         self.diverged += 1
@@ -205,16 +206,17 @@ class Progress:
     def _line(self) -> None:
         """A plain line, if the phase is another or the last line is some seconds old."""
         now, phase = self.state.clock(), self.state.phase.partition(" (")[0]
-        training = phase == "training" and self.state.epoch > 0
+        training = phase == "training"
+        if training and not self.state.epoch:
+            return
         if (phase == self._phase and not training) or (training and now - self._shown < _LINE_EVERY):
             return
         self._shown, self._phase = now, phase
         facts = dict(self.state.facts())
-        said = [facts.pop("phase")] if not training else [facts.pop("phase").removeprefix("training, ")]
+        said = [facts.pop("phase").removeprefix("training, ")]
         if training:
             said += [
-                value if name == "members" or name == "speed" else f"{name} {value}"
-                for name, value in facts.items()
+                value if name in ("members", "speed") else f"{name} {value}" for name, value in facts.items()
             ]
         elapsed = format_seconds(now - self.state.started)
         if self._out is not None:
@@ -228,8 +230,9 @@ class Progress:
         for name, value in self.state.facts():
             table.add_row(name, value, style="bold" if name.startswith("best") else None)
         if self.state.epoch:
-            bar = ProgressBar(
-                100, 100 * self.state.share, width=40, complete_style=VALIDATION, finished_style=VALIDATION
-            )
+            beside = max(len(name) for name, _ in self.state.facts()) + 2
+            width = min(_BAR_WIDTH, (self._out.width if self._out else 80) - beside)
+            colors = {"complete_style": VALIDATION, "finished_style": VALIDATION}
+            bar = ProgressBar(100, 100 * self.state.share, width=width, **colors)
             table.add_row(f"{100 * self.state.share:.0f} %", bar)
         return table

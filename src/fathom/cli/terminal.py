@@ -17,12 +17,19 @@ MAX_WIDTH = 100
 _HEAD_RULE = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 
 
+class _Console(Console):
+    """A console that leaves it to `main` what it means that nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console for standard output or standard error, at most 100 columns wide.
 
     Color follows the terminal and NO_COLOR.
     """
-    made = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+    made = _Console(stderr=stderr, highlight=False, emoji=False, markup=False)
     known = made.is_terminal or "COLUMNS" in os.environ
     made.width = min(made.width, MAX_WIDTH) if known else MAX_WIDTH
     return made

@@ -60,4 +60,4 @@ class Budget:
         return None
 
     def __str__(self) -> str:
-        return f"{self.amount:g} s" if self.kind == "seconds" else f"{self.amount:g} {self.kind}"
+        return f"{self.amount:.15g} {'s' if self.kind == 'seconds' else self.kind}"

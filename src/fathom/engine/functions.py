@@ -17,6 +17,12 @@ import numpy as np
 from ..errors import UsageError
 
 Settings = Mapping[str, Any]
+KEY_KIND = "threefry2x32"  # what a member's key is, whatever JAX's default: under vmap each keeps its own numbers
+
+
+def abstract_key() -> Any:
+    """The shape of a member's key."""
+    return jax.eval_shape(lambda: jax.random.key(0, impl=KEY_KIND))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +105,11 @@ class Packer:
         pairs = zip(leaves, self._impls, strict=True)
         typed = [leaf if impl is None else jax.random.wrap_key_data(leaf, impl=impl) for leaf, impl in pairs]
         return eqx.combine(jax.tree.unflatten(self._tree, typed), self._static)
+
+    @property
+    def foreign_keys(self) -> list[str]:
+        """Names of the random keys whose numbers, under `jax.vmap`, depend on the keys beside them ("rbg")."""
+        return [name for name, impl in zip(self.names, self._impls, strict=True) if impl is not None and str(impl) != KEY_KIND]
 
     @property
     def nbytes(self) -> int:

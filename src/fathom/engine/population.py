@@ -18,7 +18,7 @@ from ..errors import RunError, TrainingError, UsageError
 from .checkpoint import Checkpoint
 from .cohort import CohortSpec
 from .feed import Feed
-from .functions import Functions
+from .functions import Functions, Packer, abstract_key
 from .lanes import check_lane_width, check_memory, lane_width
 from .program import LaneKind, device_mesh, programs_for
 from .rungs import Rung
@@ -167,10 +167,10 @@ class Population:
 
     def _width(self, functions: Functions, members: int, platform: str) -> int:
         scalars = dict.fromkeys(self.settings, jax.ShapeDtypeStruct((), np.float32))
-        state = eqx.filter_eval_shape(functions.init, jax.eval_shape(lambda: jax.random.key(0)), scalars)
-        parameters = sum(
-            int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state) if hasattr(leaf, "shape")
-        )
+        layout = Packer(eqx.filter_eval_shape(functions.init, abstract_key(), scalars))
+        if layout.foreign_keys:
+            return 1
+        parameters = sum(int(np.prod(array.shape)) for array in layout.avals)
         return lane_width(platform, parameters, members)
 
     def _fingerprint(self, spec: CohortSpec, feed: Feed, rungs: Sequence[Rung], patience: float) -> str:

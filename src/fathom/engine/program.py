@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..errors import UsageError
-from .functions import Functions, Packer, run_step
+from .functions import KEY_KIND, Functions, Packer, abstract_key, run_step
 
 SHARDED, REPLICATED = PartitionSpec("device"), PartitionSpec()
 Slot = dict[str, Any]
@@ -138,9 +138,12 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
     """
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
     settings = dict.fromkeys(names, scalar)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    state = eqx.filter_eval_shape(functions.init, key, settings)
-    layout = Packer(state)
+    layout = Packer(eqx.filter_eval_shape(functions.init, abstract_key(), settings))
+    if kind.width > 1 and layout.foreign_keys:
+        raise UsageError(
+            f"state: {layout.foreign_keys[0]} is no {KEY_KIND} key, and what it draws would depend on the member's "
+            f"neighbors; use lane_width=1 or jax.random.key(seed, impl={KEY_KIND!r})"
+        )
     best = Packer(eqx.filter_eval_shape(lambda leaves: functions.keep(layout.unpack(leaves)), layout.avals))
     init = _sharded(functools.partial(_init_lanes, functions, layout, best, kind), mesh, "ss")
     epoch = _sharded(functools.partial(_device_epoch, functions, layout, best, kind), mesh, "sssssrrrr")
@@ -165,7 +168,7 @@ def _init_lanes(functions: Functions, layout: Packer, best: Packer, kind: LaneKi
     """New slots [lanes, (width,) ...] from uint32 seeds [lanes, width] and settings of that shape."""
 
     def member(seed, numbers) -> Slot:
-        state = functions.init(jax.random.key(seed), numbers)
+        state = functions.init(jax.random.key(seed, impl=KEY_KIND), numbers)
         return {
             "state": layout.pack(state),
             "best": best.pack(functions.keep(state)),

@@ -13,7 +13,12 @@ from ..study.result import member_rows
 from ..study.run_folder import PLAN, RunFolder
 
 #: What a setting is called where there is little room.
-SHORT = {"learning_rate": "rate", "weight_decay": "decay", "label_smoothing": "smoothing", "input_noise": "noise"}
+SHORT = {
+    "learning_rate": "rate",
+    "weight_decay": "decay",
+    "label_smoothing": "smoothing",
+    "input_noise": "noise",
+}
 _SERIES = ("score", "train_loss", "validation_loss")
 
 
@@ -91,6 +96,11 @@ class Record:
         return self.summary["greater_is_better"]
 
     @property
+    def metric(self) -> str:
+        """The metric in words."""
+        return self.summary["metric"].replace("_", " ")
+
+    @property
     def varied(self) -> list[str]:
         """The settings in which candidates differ, the learning rate first."""
         first = self.candidates[0].settings if self.candidates else {}
@@ -104,14 +114,18 @@ class Record:
         return ", ".join(parts) or str(candidate.settings.get("model", "the candidate"))
 
 
-def _candidates(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], settings: Mapping[int, Any]) -> list:
+def _candidates(
+    summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], settings: Mapping[int, Any]
+) -> list:
     ranks = {entry["candidate"]: place + 1 for place, entry in enumerate(summary["validation"]["ranking"])}
     groups: dict[int, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(row["candidate"], []).append(row)
     found = []
     for index, group in groups.items():
-        scores = np.array([np.nan if row["best_score"] is None else row["best_score"] for row in group], dtype=float)
+        scores = np.array(
+            [np.nan if row["best_score"] is None else row["best_score"] for row in group], dtype=float
+        )
         states = {row["status"] for row in group}
         status = next((word for word in ("diverged", "dropped") if word in states), "finished")
         spread = float(scores.std(ddof=1)) if len(scores) > 1 else 0.0
@@ -129,4 +143,6 @@ def _curves(lines: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, np.ndarra
             for name in _SERIES:
                 value = line.get(name)
                 member[name].append(np.nan if value is None else value)
-    return {m: {name: np.array(values, dtype=float) for name, values in s.items()} for m, s in gathered.items()}
+    return {
+        m: {name: np.array(values, dtype=float) for name, values in s.items()} for m, s in gathered.items()
+    }

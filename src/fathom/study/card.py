@@ -1,9 +1,10 @@
 """The model card of a run, filled from its record; what only a person can say is left visibly open."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..engine.checkpoint import write_whole
-from ..look import format_number, format_seconds
+from ..look import format_count, format_number, format_seconds, format_setting
 from .run_folder import CARD, RunFolder
 
 _OPEN = "*To be filled in by a person.*"
@@ -24,54 +25,84 @@ def card(summary: dict[str, Any]) -> str:
     Args:
         summary: the result's summary.
     """
-    data, test, metric = summary["data"], summary["test"], summary["metric"]
-    tag = "tabular-classification" if summary["task"] == "classification" else "tabular-regression"
-    rows = [("chosen network", test["score"]), (f"ensemble of {len(summary['ensemble']['members'])}", test["ensemble_score"])]
-    rows += [(f"baseline: {name.replace('_', ' ')}", found["score"]) for name, found in summary["baselines"].items()]
-    table = "\n".join(f"| {name} | {'-' if score is None else format_number(score)} |" for name, score in rows)
-    settings = "\n".join(f"| {name} | {value} |" for name, value in summary["chosen"]["settings"].items())
-    notes = "".join(f"- {note}\n" for note in data["notes"]) or "- none\n"
+    data = summary["data"]
+    tag = f"tabular-{summary['task']}"
+    chosen = {name: _setting(value) for name, value in summary["chosen"]["settings"].items() if value != ""}
+    notes = "\n".join(f"- {_line(note)}" for note in data["notes"]) or "- nothing stood out"
+    programs = f"{summary['programs']} compiled program{'s' * (summary['programs'] > 1)}"
     return f"""---
 library_name: fathom
 pipeline_tag: {tag}
 tags: [{tag}, jax]
 ---
 
-# {summary["target"]} from {data["name"]}
+# {_line(summary["target"])} from {_line(data["name"])}
 
-{summary["answer"]}
+{_line(summary["answer"])}
 
 ## Use
 
     fathom predict {summary["run"]} new.csv
 
     import fathom as fm
-    fm.load_model("{summary["run"]}").predict("new.csv")
+    fm.load_model({summary["run"]!r}).predict("new.csv")
 
 ## Results
 
-{test["rows"]} test rows, looked at once, after everything was chosen. Metric: {metric}.
-
-| model | {metric} |
-|---|---|
-{table}
+{_results(summary)}
 
 ## Data
 
-{data["rows"]} rows, {data["features"]} features; target: {summary["target"]}. Where it comes from and who it is about: {_OPEN}
+{format_count(data["rows"])} rows, {format_count(data["features"])} inputs to the network; target: {_line(summary["target"])}.
 
 What was noticed:
 
 {notes}
+
+Where the data comes from and who it is about: {_OPEN}
+
 ## Training
 
-{summary["members"]} networks in {summary["programs"]} compiled program(s), {format_seconds(summary["seconds"]["total"])} in all. The chosen one:
+{format_count(summary["members"])} networks in {programs}, {format_seconds(summary["seconds"]["total"])} in all.
+The chosen one:
 
-| setting | value |
-|---|---|
-{settings}
+{_table(["setting", "value"], list(chosen.items()))}
 
 ## Intended use, limits, risks
 
 {_OPEN}
 """
+
+
+def _results(summary: dict[str, Any]) -> str:
+    """The scores of the networks and the baselines, and on which rows."""
+    test, metric = summary["test"], summary["metric"].replace("_", " ")
+    better = "higher" if summary["greater_is_better"] else "lower"
+    if test["score"] is None:
+        score = format_number(float(summary["validation"]["score"]))
+        return f"No test rows were kept. Validation {metric} of the chosen candidate: {score} ({better} is better)."
+    networks = len(summary["ensemble"]["members"])
+    rows = [(f"ensemble of {networks}", test["ensemble_score"]), ("chosen network", test["score"])]
+    rows += [(f"baseline: {name.replace('_', ' ')}", b["score"]) for name, b in summary["baselines"].items()]
+    cells = [(name, "–" if score is None else format_number(float(score))) for name, score in rows]
+    warm = ""
+    if summary["task"] == "classification":
+        warm = " Probabilities are calibrated on validation rows by one temperature for each network and one for all."
+    where = f"{format_count(test['rows'])} test rows, looked at once, after everything was chosen"
+    return f"{where}; {better} is better.{warm}\n\n{_table(['model', metric], cells)}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(
+        "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def _setting(value: Any) -> str:
+    """A setting's value; one that JSON cannot say was infinite."""
+    return "∞" if value is None else format_setting(value)

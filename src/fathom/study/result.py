@@ -83,7 +83,9 @@ def member_rows(lines: Sequence[Mapping[str, Any]], rising: bool) -> list[dict[s
             member = about[line["member"]]
             place = {name: member[name] for name in ("candidate", "seed", "fold")}
             outcome = {name: value for name, value in line.items() if name not in ("event", "member")}
-            rows.append({"member": line["member"], **place, **outcome, **member["settings"]})
+            # "epochs" is how many it trained, not how many its recipe asks for.
+            settings = {name: value for name, value in member["settings"].items() if name not in outcome}
+            rows.append({"member": line["member"], **place, **outcome, **settings})
     sign = -1.0 if rising else 1.0
     return sorted(rows, key=lambda row: math.inf if row["best_score"] is None else sign * row["best_score"])
 
@@ -116,9 +118,18 @@ def _value(metric: str, score: float) -> str:
 
 
 def _interval(metric: str, score: float, rows: int) -> str:
-    """Wilson's 95 % interval of a share."""
     if metric != "accuracy":
         return ""
-    center = (score + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
-    half = _Z / (1 + _Z**2 / rows) * math.sqrt(score * (1 - score) / rows + _Z**2 / (4 * rows**2))
-    return f" (95 % interval {100 * (center - half):.1f} to {100 * (center + half):.1f})"
+    low, high = wilson(score, rows)
+    return f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+
+
+def wilson(share: float, rows: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was found on some rows.
+
+    References:
+        Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    """
+    center = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
+    half = _Z / (1 + _Z**2 / rows) * math.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2))
+    return center - half, center + half

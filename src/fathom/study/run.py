@@ -29,13 +29,18 @@ _MOST_ENSEMBLE = 25
 
 
 def run_study(
-    study: Study, folder: str | Path | None, budget: Budget | None, callbacks: Callbacks, save_every: float
+    study: Study,
+    folder: str | Path | None,
+    budget: Budget | None,
+    callbacks: Callbacks,
+    save_every: float,
+    baselines: bool = True,
 ) -> Result:
     """Run a study from its start; see `Study.run`."""
     run = RunFolder.create(folder) if folder is not None else None
     if run is not None:
         run.write_study(study.to_settings())
-    return _Runner(study, run, budget, callbacks, save_every).go()
+    return _Runner(study, run, budget, callbacks, save_every, baselines=baselines).go()
 
 
 def resume(folder: str | Path, callbacks: Callbacks = (), *, data: Any = None, save_every: float = 5.0) -> Result:
@@ -74,11 +79,12 @@ class _Runner:
         callbacks: Callbacks,
         save_every: float,
         recorded: tuple[Plan, str] | None = None,
+        baselines: bool = True,
     ):
         self.started = time.perf_counter()
         self.study, self.run, self.budget = study, run, budget
         self.callbacks, self.save_every = callbacks, save_every
-        self.recorded = recorded
+        self.recorded, self.with_baselines = recorded, baselines
         self.fingerprint = fingerprint(study.dataset)
         if recorded is not None and recorded[1] != self.fingerprint:
             raise RunError(f"run={str(run.path if run else '')!r}: its data has changed since it began; start it anew")
@@ -88,7 +94,7 @@ class _Runner:
     def go(self) -> Result:
         """Every phase in turn."""
         self._tell_data()
-        baselines = self._timed("baselines", self._fit_baselines)
+        baselines = self._timed("baselines", self._fit_baselines) if self.with_baselines else {}
         plan, cohorts, members, training, story = self._prepare()
         self._timed("train", lambda: training.run(self._pace(plan)))
         story.finish(training.records)

@@ -114,11 +114,19 @@ class RunFolder:
         return self._json(RESULT)
 
     def read_members(self) -> list[dict[str, Any]]:
-        """The lines of the stream of metrics."""
+        """The lines of the stream of metrics.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
         path = self.path / MEMBERS
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        try:
+            return [json.loads(line) for line in lines if line]
+        except json.JSONDecodeError as error:
+            raise RunError(f"{path} is damaged ({error}); start the run anew") from None
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

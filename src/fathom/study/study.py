@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -24,6 +24,9 @@ from ..task import Task
 from .inputs import Inputs
 from .members import CohortMembers, Member, candidates_of, cohort_spec, cohorts_of, members_of
 from .plan import CohortPlan, Plan, Resolved, resolve
+
+if TYPE_CHECKING:
+    from .result import Result
 
 FOLDS_BELOW = 5000  # rows; smaller data is cross-validated
 _DEFAULT_FOLDS = 5
@@ -240,7 +243,8 @@ class Study:
         *,
         callbacks: Sequence[Callable[[dict[str, Any]], None]] = (),
         save_every: float = 5.0,
-    ) -> Any:
+        baselines: bool = True,
+    ) -> "Result":
         """Train the study.
 
         Args:
@@ -248,6 +252,7 @@ class Study:
             budget: a time ("60s", "5m"), "64 members" or "30 epochs"; the study as it is if None.
             callbacks: called with each event.
             save_every: seconds between saves; 0 saves after every epoch.
+            baselines: whether to fit scikit-learn's baselines on the same rows.
 
         Returns:
             The result.
@@ -259,7 +264,7 @@ class Study:
         from .run import run_study
 
         parsed = Budget.parse(budget) if budget is not None else None
-        return run_study(self, folder, parsed, callbacks, save_every)
+        return run_study(self, folder, parsed, callbacks, save_every, baselines)
 
     def to_settings(self, resolved: Resolved | None = None) -> dict[str, Any]:
         """The study as a settings file says it; with a decision, so that it repeats the run exactly."""

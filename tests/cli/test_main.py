@@ -22,7 +22,9 @@ def spawn(code, *arguments):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("tokens", [["--help"], ["--version"], [], *([verb, "--help"] for verb in main.VERBS)])
+@pytest.mark.parametrize(
+    "tokens", [["--help"], ["--version"], [], *([verb, "--help"] for verb in main.VERBS)]
+)
 def test_help_and_version_import_no_jax(tokens):
     code = "import sys; from fathom.cli.main import run; code = run(sys.argv[1:]); "
     code += "heavy = {'jax', 'numpy', 'sklearn', 'duckdb'} & set(sys.modules); sys.exit(code or ' '.join(heavy) or 0)"
@@ -84,12 +86,17 @@ def test_a_file_that_is_not_there_is_a_data_error(fathom):
     assert ended.err.startswith("error: source='nowhere.csv'")
 
 
-KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.FathomError)]
+KINDS = [
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.FathomError)
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_error_ends_with_its_code(kind):
-    assert main.explain(kind("x=1: too\n small; give 2"), []) == ("error: x=1: too small; give 2", kind.exit_code)
+    assert main.explain(kind("x=1: too\n small; give 2"), []) == (
+        "error: x=1: too small; give 2",
+        kind.exit_code,
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,11 @@ def test_each_error_ends_with_its_code(kind):
     [
         (KeyboardInterrupt(), 130, "stopped."),
         (Stopped("stopped; go on with: fathom resume r"), 130, "stopped; go on with: fathom resume r"),
-        (OSError(28, "No space left on device", "runs/a"), 1, "error: runs/a: No space left on device; choose a place"),
+        (
+            OSError(28, "No space left on device", "runs/a"),
+            1,
+            "error: runs/a: No space left on device; choose a place",
+        ),
         (MemoryError(), 1, "error: the machine has no memory left"),
         (ZeroDivisionError("by zero"), 70, "error: this is a bug in fathom (ZeroDivisionError: by zero)"),
         (CycloptsError(msg="odd"), 2, "error: odd See fathom --help"),

@@ -48,9 +48,19 @@ def test_a_change_inside_what_is_no_table_is_refused():
 
 def test_options_win_over_the_file_and_changes_over_options(tmp_path):
     file = tmp_path / "study.toml"
-    file.write_text('data = "digits"\nseeds = 1\nfolds = 2\ntest = 0.1\n[recipe]\nepochs = 5\nbatch_size = 64\n')
-    settings = settings_for(str(file), {"folds": 3, "test": 0.2, "metric": None}, (), ("test=0.3", "recipe.epochs=9"))
-    expected = {"data": "digits", "seeds": 1, "folds": 3, "test": 0.3, "recipe": {"epochs": 9, "batch_size": 64}}
+    file.write_text(
+        'data = "digits"\nseeds = 1\nfolds = 2\ntest = 0.1\n[recipe]\nepochs = 5\nbatch_size = 64\n'
+    )
+    settings = settings_for(
+        str(file), {"folds": 3, "test": 0.2, "metric": None}, (), ("test=0.3", "recipe.epochs=9")
+    )
+    expected = {
+        "data": "digits",
+        "seeds": 1,
+        "folds": 3,
+        "test": 0.3,
+        "recipe": {"epochs": 9, "batch_size": 64},
+    }
     assert settings == expected
 
 

@@ -11,7 +11,13 @@ from fathom.cli import terminal
 
 
 def test_json_has_null_for_what_is_no_finite_number(capsys):
-    value = {"a": math.nan, "b": (math.inf, 1.5), "c": np.float32(2.0), "d": np.array([1.0, np.nan]), 5: Path("x/y")}
+    value = {
+        "a": math.nan,
+        "b": (math.inf, 1.5),
+        "c": np.float32(2.0),
+        "d": np.array([1.0, np.nan]),
+        5: Path("x/y"),
+    }
     terminal.print_json(value)
     read = json.loads(capsys.readouterr().out)
     assert read == {"a": None, "b": [None, 1.5], "c": 2.0, "d": [1.0, None], "5": str(Path("x/y"))}

@@ -13,7 +13,10 @@ from .documented import keys_of, lacking
 
 @pytest.fixture
 def people(tmp_path):
-    rows = [f"{age},{'xyz'[age % 3]},{'' if age == 30 else age * 1.5},7,{'yes' if age % 4 else 'no'}" for age in range(20, 80)]
+    rows = [
+        f"{age},{'xyz'[age % 3]},{'' if age == 30 else age * 1.5},7,{'yes' if age % 4 else 'no'}"
+        for age in range(20, 80)
+    ]
     path = tmp_path / "people.csv"
     path.write_text("age,group,height,always,member\n" + "\n".join(rows) + "\n")
     return str(path)
@@ -49,7 +52,9 @@ def test_a_listing_has_every_record_of_its_catalogue(fathom, tokens, catalogues)
 
 
 @pytest.mark.parametrize("columns", ["80", "100"])
-@pytest.mark.parametrize("tokens", [["models"], ["models", "mlp"], ["optim"], ["data"], ["data", "iris"], ["info"]])
+@pytest.mark.parametrize(
+    "tokens", [["models"], ["models", "mlp"], ["optim"], ["data"], ["data", "iris"], ["info"]]
+)
 def test_nothing_is_wider_than_the_screen(fathom, monkeypatch, tokens, columns):
     monkeypatch.setenv("COLUMNS", columns)
     lines = fathom(*tokens).out.splitlines()
@@ -92,7 +97,17 @@ def test_a_target_that_is_missing_is_asked_for(fathom, people):
 
 def test_the_plan_is_shown_without_training(fathom, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ended = fathom("fit", "iris", "--model", "linear", "--set", "recipe.learning_rate=[0.01,0.1]", "--folds", "2", "--plan-only")
+    ended = fathom(
+        "fit",
+        "iris",
+        "--model",
+        "linear",
+        "--set",
+        "recipe.learning_rate=[0.01,0.1]",
+        "--folds",
+        "2",
+        "--plan-only",
+    )
     assert ended.code == 0
     assert ended.out.startswith("4 members (2 candidates x 1 seed x 2 folds)")
     assert not (tmp_path / "runs").exists()

@@ -86,7 +86,14 @@ def test_after_a_resume(width, alone, tmp_path, killed_after):
     rungs = [Rung(0.4, 3)]
     whole = run(members, width, rungs=rungs)
     with pytest.raises(Killed):
-        run(members, width, rungs=rungs, checkpoint=tmp_path, save_every=0, callbacks=[kill_after(killed_after)])
+        run(
+            members,
+            width,
+            rungs=rungs,
+            checkpoint=tmp_path,
+            save_every=0,
+            callbacks=[kill_after(killed_after)],
+        )
     resumed = run(members, width, rungs=rungs, checkpoint=tmp_path, save_every=0)
     assert repr(resumed.records) == repr(whole.records)
     left = [m for m, record in whole.records.items() if record.status == "finished"]

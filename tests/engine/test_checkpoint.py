@@ -113,7 +113,14 @@ def test_another_population_is_refused(saved, other):
     rates = other.pop("rates", RATES)
     seed = [0, 1, 2, 0, 1, 2][: len(rates)]
     population = net_population(learning_rate=rates, seed=seed)
-    settings = {"epochs": 8, "batch_size": 16, "lane_width": 2, "patience": 2.0, "rungs": (Rung(0.5, 4),), **other}
+    settings = {
+        "epochs": 8,
+        "batch_size": 16,
+        "lane_width": 2,
+        "patience": 2.0,
+        "rungs": (Rung(0.5, 4),),
+        **other,
+    }
     train = settings.pop("train", TRAIN)
     with pytest.raises(RunError, match="checkpoint=.* holds another population; give an empty folder"):
         population.run(train, HELD, checkpoint=saved, **settings)

@@ -30,7 +30,9 @@ def compiled():
 @pytest.fixture(scope="module")
 def first():
     """A run whose first epoch has compiled all that this shape needs."""
-    return net_population(learning_rate=np.geomspace(0.001, 0.05, 12), seed=np.arange(12)).run(TRAIN, HELD, **RUN)
+    return net_population(learning_rate=np.geomspace(0.001, 0.05, 12), seed=np.arange(12)).run(
+        TRAIN, HELD, **RUN
+    )
 
 
 def programs(result):
@@ -77,7 +79,9 @@ def test_a_resume_compiles_nothing(first, compiled, tmp_path):
 def test_stopping_and_diverging_compile_nothing(first, compiled):
     rates = np.geomspace(0.001, 0.05, 12)
     rates[3] = 1e30
-    result = net_population(learning_rate=rates, seed=np.arange(12)).run(TRAIN, HELD, **{**RUN, "epochs": 9}, patience=0)
+    result = net_population(learning_rate=rates, seed=np.arange(12)).run(
+        TRAIN, HELD, **{**RUN, "epochs": 9}, patience=0
+    )
     assert {"diverged", "stopped"} <= {record.status for record in result.records.values()}
     assert compiled == []
 

@@ -14,7 +14,12 @@ def feed_of(rows, blank=False):
     return Feed({"x": np.zeros((1, rows + blank, 1))}, train, None, rows if blank else None)
 
 
-@given(rows=st.integers(1, 60), batch=st.integers(1, 70), seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 99))
+@given(
+    rows=st.integers(1, 60),
+    batch=st.integers(1, 70),
+    seed=st.integers(0, 2**32 - 1),
+    epoch=st.integers(0, 99),
+)
 def test_every_row_once_and_the_rest_blank(rows, batch, seed, epoch):
     feed = feed_of(rows, blank=True)
     length = feed.steps(batch) * feed.batch_rows(batch)

@@ -15,7 +15,9 @@ def test_a_lane_is_a_power_of_two_and_wastes_less_than_half(platform, parameters
     width = lane_width(platform, parameters, members)
     assert check_lane_width(width) == width
     assert width < 2 * members
-    assert width == 1 if platform == "cpu" and parameters > 4096 else width <= (8 if platform == "cpu" else 256)
+    assert (
+        width == 1 if platform == "cpu" and parameters > 4096 else width <= (8 if platform == "cpu" else 256)
+    )
 
 
 @given(st.integers(1, 5000), st.sampled_from([1, 2, 8]), st.integers(1, 4))
@@ -36,5 +38,7 @@ def test_memory():
     held = device_memory(devices[0])
     assert held > 1e8
     check_memory(held // 2, devices)
-    with pytest.raises(UsageError, match="this study needs .* GB and the devices allow .* GB; train fewer members"):
+    with pytest.raises(
+        UsageError, match="this study needs .* GB and the devices allow .* GB; train fewer members"
+    ):
         check_memory(held, devices)  # two CPU devices share the machine's memory

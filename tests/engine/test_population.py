@@ -145,7 +145,9 @@ def rbg_init(key, settings):
 
 
 def test_a_key_that_depends_on_its_neighbors_gets_a_lane_of_its_own():
-    population = Population(rbg_init, lambda key, batch, settings: (key, {"loss": 0.0}), None, {"a": [1, 2, 3, 4]})
+    population = Population(
+        rbg_init, lambda key, batch, settings: (key, {"loss": 0.0}), None, {"a": [1, 2, 3, 4]}
+    )
     with pytest.raises(UsageError, match="state: itself is no threefry2x32 key, .* use lane_width=1"):
         population.run(TRAIN, epochs=1, lane_width=2)
     result = population.run(TRAIN, epochs=1, batch_size=40)
@@ -157,7 +159,12 @@ def test_keys_and_modules_live_in_a_state(implementation, width):
     def init(key, settings):
         words = jax.random.bits(key, (jax.random.key_data(jax.random.key(0, impl=implementation)).size,))
         own = jax.random.wrap_key_data(words, impl=implementation)
-        return {"net": Tagged(jnp.zeros(()), "tag", jnp.tanh), "key": own, "steps": jnp.int32(0), "on": jnp.array(True)}
+        return {
+            "net": Tagged(jnp.zeros(()), "tag", jnp.tanh),
+            "key": own,
+            "steps": jnp.int32(0),
+            "on": jnp.array(True),
+        }
 
     def step(state, batch, settings):
         assert state["net"].name == "tag" and state["net"].activation is jnp.tanh
@@ -199,11 +206,20 @@ def misuse(init=slope_init, step=slope_step, evaluate=None, settings=None, **run
         ({"settings": {"learning_rate": [1.0, None]}}, r"learning_rate=\[1.0, None\] are not all numbers"),
         ({"settings": {"learning_rate": ["fast"]}}, r"learning_rate=\['fast'\] are not numbers"),
         ({"settings": {"learning_rate": []}}, "settings have shapes"),
-        ({"settings": {"learning_rate": [1, 2], "seed": [1, 2, 3]}}, "give each one number, or one for each member"),
-        ({"settings": {"learning_rate": [1, 2], "seed": [0, -1]}}, "seed=-1 is not allowed; give whole numbers"),
+        (
+            {"settings": {"learning_rate": [1, 2], "seed": [1, 2, 3]}},
+            "give each one number, or one for each member",
+        ),
+        (
+            {"settings": {"learning_rate": [1, 2], "seed": [0, -1]}},
+            "seed=-1 is not allowed; give whole numbers",
+        ),
         ({"settings": {"learning_rate": [1, 2], "seed": [0, 0.5]}}, "seed=0.5 is not allowed"),
         ({"step": lambda w, batch, settings: (w, w)}, "2 arrays came back where init gave 1, different in"),
-        ({"step": lambda w, batch, settings: w[:2]}, r"itself came back as float32\[2\] where init gave float32\[3\]"),
+        (
+            {"step": lambda w, batch, settings: w[:2]},
+            r"itself came back as float32\[2\] where init gave float32\[3\]",
+        ),
         ({"step": lambda w, batch, settings: jnp.int32(w)}, r"came back as int32\[3\]"),
         ({"step": lambda w, batch, settings: w}, "score='loss' is not among the metrics that step returns"),
     ],
@@ -216,14 +232,20 @@ def test_misuse_is_one_sentence(wrong, message):
 
 def test_a_missing_score_is_misuse():
     population = Population(slope_init, slope_step, lambda w, split: {"error": 0.0}, {"learning_rate": RATES})
-    with pytest.raises(UsageError, match="score='loss' is not among the metrics that evaluate returns .error.;"):
+    with pytest.raises(
+        UsageError, match="score='loss' is not among the metrics that evaluate returns .error.;"
+    ):
         population.run(TRAIN, HELD, epochs=1, lane_width=1)
 
 
 @pytest.mark.parametrize(
     ("train", "validation", "message"),
     [
-        ({"x": np.zeros((4, 2)), "y": np.zeros(3)}, None, "train: arrays of shapes .* do not share their first axis"),
+        (
+            {"x": np.zeros((4, 2)), "y": np.zeros(3)},
+            None,
+            "train: arrays of shapes .* do not share their first axis",
+        ),
         ({"x": np.zeros((0, 2))}, None, "train has 0 rows"),
         ({"x": np.zeros((4, 2))}, {"z": np.zeros((4, 2))}, "differs in structure from"),
         ({"x": np.zeros((4, 2))}, {"x": np.zeros((4, 3))}, r"shape \(4, 3\) where train has \(4, 2\)"),
@@ -231,13 +253,19 @@ def test_a_missing_score_is_misuse():
 )
 def test_wrong_examples_are_refused(train, validation, message):
     with pytest.raises(DataError, match=message):
-        net_population(learning_rate=0.1).run(train, validation if validation is not None else train, epochs=1)
+        net_population(learning_rate=0.1).run(
+            train, validation if validation is not None else train, epochs=1
+        )
 
 
 def test_what_no_device_holds_is_refused_before_any_compilation():
-    population = Population(lambda key, settings: jnp.zeros((10**6, 10**6)), slope_step, None, {"learning_rate": 0.1})
+    population = Population(
+        lambda key, settings: jnp.zeros((10**6, 10**6)), slope_step, None, {"learning_rate": 0.1}
+    )
     compiled = []
-    jax.monitoring.register_event_duration_secs_listener(listener := lambda name, *_, **__: compiled.append(name))
+    jax.monitoring.register_event_duration_secs_listener(
+        listener := lambda name, *_, **__: compiled.append(name)
+    )
     with pytest.raises(UsageError, match=r"needs 8000.0 GB and the devices allow .* train fewer members"):
         population.run(TRAIN, epochs=1, lane_width=1)
     jax.monitoring.unregister_event_duration_listener(listener)

@@ -10,7 +10,9 @@ from fathom.engine import Rung, halving
 from fathom.engine.rungs import rung_work, survivors
 from fathom.errors import UsageError
 
-SCORES = st.one_of(st.floats(allow_nan=False, allow_infinity=False, width=32), st.just(math.nan), st.just(math.inf))
+SCORES = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False, width=32), st.just(math.nan), st.just(math.inf)
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,11 @@ def test_survivors_by_hand(scores, keep, rising, left):
     assert survivors(scores, keep, rising) == left
 
 
-@given(st.dictionaries(st.integers(0, 50), st.lists(SCORES, min_size=1, max_size=3)), st.integers(1, 60), st.booleans())
+@given(
+    st.dictionaries(st.integers(0, 50), st.lists(SCORES, min_size=1, max_size=3)),
+    st.integers(1, 60),
+    st.booleans(),
+)
 def test_the_best_survive(scores, keep, rising):
     left = survivors(scores, keep, rising)
     assert left == sorted(set(left)) and set(left) <= set(scores)

@@ -54,7 +54,10 @@ def test_candidates_are_judged_by_the_mean_of_their_members():
     scores = [1.0, 0.0, 0.6, 0.6, 0.9, np.inf]
     groups = {0: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 2}
     _, records, seen = train(spec(scores), groups=groups, rungs=[Rung(0.5, 1)])
-    assert [record.status for record in records.values()] == ["dropped"] * 2 + ["finished"] * 2 + ["dropped", "diverged"]
+    assert [record.status for record in records.values()] == ["dropped"] * 2 + ["finished"] * 2 + [
+        "dropped",
+        "diverged",
+    ]
     (rung,) = [event for event in seen if event["event"] == "rung"]
     assert (rung["kept"], rung["dropped"]) == ([1], [0, 1, 4])
 

@@ -27,7 +27,12 @@ def net_init(key, settings):
         "b1": jnp.zeros(8),
         "w2": jax.random.normal(second, (8, 1)) / 3,
     }
-    return {"params": params, "momentum": jax.tree.map(jnp.zeros_like, params), "key": noise, "step": jnp.int32(0)}
+    return {
+        "params": params,
+        "momentum": jax.tree.map(jnp.zeros_like, params),
+        "key": noise,
+        "step": jnp.int32(0),
+    }
 
 
 def net_loss(params, batch, noise):
@@ -69,7 +74,10 @@ def loop(functions, feed, seed, settings, epochs, batch_size, fold=0):
 
 def bits(tree):
     """The bytes of every array of a tree, to be compared exactly."""
-    arrays = [jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a for a in jax.tree.leaves(tree)]
+    arrays = [
+        jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a
+        for a in jax.tree.leaves(tree)
+    ]
     return [np.asarray(a).tobytes() for a in arrays]
 
 

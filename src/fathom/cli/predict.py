@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -75,7 +75,7 @@ def _write_file(path: Path, columns: Mapping[str, Any]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _write_csv(file: TextIO, columns: Mapping[str, Any]) -> None:
+def _write_csv(file: Any, columns: Mapping[str, Any]) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*(_cells(column) for column in columns.values()), strict=True))

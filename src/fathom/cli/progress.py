@@ -209,7 +209,7 @@ class Progress:
         training = phase == "training"
         if training and not self.state.epoch:
             return
-        if (phase == self._phase and not training) or (training and now - self._shown < _LINE_EVERY):
+        if phase == self._phase and not (training and now - self._shown >= _LINE_EVERY):
             return
         self._shown, self._phase = now, phase
         facts = dict(self.state.facts())

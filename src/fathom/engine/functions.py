@@ -81,7 +81,7 @@ class Packer:
         self._avals = [leaf for _, leaf in paths]
         self.avals = [_plain_aval(leaf) for leaf in self._avals]
 
-    def pack(self, tree: Any) -> list[jax.Array]:
+    def pack(self, tree: Any) -> list[Any]:
         """The arrays of the pytree, typed keys as their data."""
         paths, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(tree, eqx.is_array))
         names, leaves = [_path_name(path) for path, _ in paths], [leaf for _, leaf in paths]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ..models import Architecture
 from ..nn import set_dropout
-from ..objectives import LOSSES, METRICS
+from ..objectives import METRICS, loss_of
 from ..optim import CLIPS, RULES, learning_rate_at, matrix_mask, plateau_init, plateau_update, update_rule
 from ..task import Task
 from .functions import Functions
@@ -32,7 +32,7 @@ class LearnerSpec:
         schedule: name in `SCHEDULES`.
         clip_by: name in `CLIPS`.
         decay: "scheduled" or "constant".
-        loss: name in `LOSSES`, or ``loss(outputs, targets) -> [batch]``.
+        loss: ``loss(outputs, targets) -> [batch]`` in place of the task's; None for the task's.
         active: which of `OPTIONAL` some member has off its neutral value; the work for the others is left
             out of the program.
     """
@@ -43,7 +43,7 @@ class LearnerSpec:
     schedule: str = "cosine"
     clip_by: str = "global_norm"
     decay: str = "scheduled"
-    loss: str | Callable[..., Any] = ""
+    loss: Callable[..., Any] | None = None
     active: frozenset[str] = frozenset()
 
 
@@ -127,13 +127,18 @@ def functions_for(spec: LearnerSpec) -> Functions:
 
 def per_example_loss(spec: LearnerSpec) -> Callable[..., Any]:
     """The spec's loss as ``loss(outputs, targets, label_smoothing) -> [batch]``."""
-    loss = spec.loss or spec.task.loss
-    if callable(loss):
+    loss = spec.loss
+    if loss is not None:
         return lambda outputs, targets, smoothing: loss(outputs, targets)
-    record = LOSSES[loss]
-    if record.name == "cross_entropy" and "label_smoothing" in spec.active:
+    record = loss_of(spec.task)
+    if "label_smoothing" in record.settings and "label_smoothing" in spec.active:
         return lambda outputs, targets, smoothing: record.fn(outputs, targets, label_smoothing=smoothing)
     return lambda outputs, targets, smoothing: record.fn(outputs, targets)
+
+
+def answers(spec: LearnerSpec, outputs: Any) -> Any:
+    """What a network's outputs say: logits [rows, classes], or predictions [rows, 1]."""
+    return outputs if spec.loss is not None else loss_of(spec.task).predict(outputs)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -222,6 +227,7 @@ def _evaluate(spec: LearnerSpec, network: Network, member: Any, split: Any) -> d
         outputs, split["y"], 0.0
     )
     weight = split["weight"]
+    outputs = answers(spec, outputs)
     if spec.task.kind == "regression":
         outputs, targets = outputs * member["scale"], split["y"] * member["scale"]
     else:

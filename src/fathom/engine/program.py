@@ -83,6 +83,7 @@ class Program:
         return self._compiled[shapes]
 
     def __call__(self, *args: Any) -> Any:
+        """The function's result."""
         return self.compiled(*args).call(*args)
 
     @property

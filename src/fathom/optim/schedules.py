@@ -68,7 +68,7 @@ def learning_rate_at(
     schedule: str,
     settings: Mapping[str, Scalar],
     step: int | Int[Array, ""],
-    total_steps: int | Int[Array, ""],
+    total_steps: Scalar | Int[Array, ""],
 ) -> Float[Array, ""]:
     """The learning rate of a step: the peak rate times the schedule.
 

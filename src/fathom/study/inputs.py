@@ -6,6 +6,7 @@ import numpy as np
 
 from ..data import Dataset, Encoder, Split
 from ..engine.feed import Feed
+from ..objectives import outputs_for
 from ..task import Task
 
 
@@ -28,15 +29,16 @@ class Inputs:
     rows: np.ndarray
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, scaling: str = "standardize") -> "Inputs":
+    def of(cls, dataset: Dataset, split: Split, scaling: str = "standardize", counts: bool = False) -> "Inputs":
         """Fit the encoders, each on its own fold's training rows, and lay the rows out.
 
         Args:
             dataset: the data.
             split: its division.
             scaling: conditioning of the numeric columns.
+            counts: whether the target is left as it is, because the loss takes counts.
         """
-        numbers = dataset.target if dataset.kind == "regression" else None
+        numbers = dataset.target if dataset.kind == "regression" and not counts else None
         encoders = tuple(
             Encoder.fit(dataset.schema, dataset.table, rows, scaling=scaling, target=numbers) for rows in split.train
         )
@@ -60,8 +62,10 @@ class Inputs:
         """The task that the dataset sets."""
         features = self.encoders[0].features
         if self.dataset.kind == "classification":
-            return Task.classification(features, self.dataset.classes or (), metric=metric, loss=loss)
-        return Task.regression(features, metric=metric, loss=loss)
+            classes = self.dataset.classes or ()
+            outputs = outputs_for(loss or "cross_entropy", len(classes))
+            return Task.classification(features, classes, outputs=outputs, metric=metric, loss=loss)
+        return Task.regression(features, outputs_for(loss or "squared", 1), metric=metric, loss=loss)
 
     @property
     def scales(self) -> np.ndarray:

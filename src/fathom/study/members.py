@@ -9,6 +9,7 @@ import numpy as np
 from ..engine.cohort import CohortSpec
 from ..engine.learner import OPTIONAL, LearnerSpec, functions_for
 from ..models import Architecture
+from ..objectives import outputs_for
 from ..optim import Recipe
 from ..settings import declarations, expand, names_of
 from ..task import Task
@@ -82,7 +83,7 @@ class CohortMembers:
     recipe: Recipe
 
 
-def cohorts_of(candidates: Sequence[Candidate], task: Task, loss: Any = "") -> list[CohortMembers]:
+def cohorts_of(candidates: Sequence[Candidate], task: Task, loss: Any = None) -> list[CohortMembers]:
     """The candidates grouped by their static settings, in order of first appearance."""
     static = names_of(Recipe, "static")
     groups: dict[Any, list[Candidate]] = {}
@@ -96,16 +97,11 @@ def _cohort(group: list[Candidate], task: Task, loss: Any) -> CohortMembers:
     recipe = group[0].recipe
     neutral = {name: declarations(Recipe)[name].neutral for name in OPTIONAL}
     active = frozenset(n for n, v in neutral.items() if any(getattr(c.recipe, n) != v for c in group))
-    spec = LearnerSpec(
-        group[0].architecture,
-        task,
-        recipe.optimizer,
-        recipe.schedule,
-        recipe.clip_by,
-        recipe.decay,
-        loss or recipe.loss,
-        active,
-    )
+    name = recipe.loss or task.loss
+    count = len(task.classes) if task.kind == "classification" else 1
+    task = dataclasses.replace(task, loss=name, outputs=outputs_for(name, count))
+    words = {word: getattr(recipe, word) for word in ("optimizer", "schedule", "clip_by", "decay")}
+    spec = LearnerSpec(group[0].architecture, task, **words, loss=loss, active=active)
     return CohortMembers(spec, tuple(group), recipe)
 
 

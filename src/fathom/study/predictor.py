@@ -15,11 +15,11 @@ from scipy.special import log_softmax, softmax
 from ..data import Encoder, Schema, read_table
 from ..engine.checkpoint import read_arrays, write_arrays, write_whole
 from ..engine.functions import Packer
-from ..engine.learner import LearnerSpec, network_for
+from ..engine.learner import LearnerSpec, answers, network_for
 from ..errors import DataError, RunError, UsageError
 from ..models import Architecture
 from ..models import from_dict as architecture_from_dict
-from ..objectives import METRICS
+from ..objectives import METRICS, outputs_for
 from ..task import Task
 
 FORMAT = 1
@@ -83,7 +83,8 @@ class Predictor:
 
     def outputs_of(self, inputs: Mapping[int, np.ndarray], rows: int) -> np.ndarray:
         """`outputs` for inputs that each fold's encoder made."""
-        results = np.zeros((len(self.parts), rows, self.task.outputs))
+        width = len(self.task.classes) if self.task.kind == "classification" else 1
+        results = np.zeros((len(self.parts), rows, width))
         groups: dict[Any, list[int]] = {}
         for index, part in enumerate(self.parts):
             groups.setdefault((part.spec, part.fold), []).append(index)
@@ -102,8 +103,6 @@ class Predictor:
     def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Calibrated log-probabilities [rows, classes] from `outputs`."""
         warm = np.array(self.temperatures)[:, None, None]
-        if self.task.outputs == 1:
-            outputs = np.concatenate([np.zeros_like(outputs), outputs], axis=2)
         if len(self.parts) == 1:
             return log_softmax(outputs[0] / warm[0], axis=1)
         mean = softmax(outputs / warm, axis=2).mean(0)
@@ -155,7 +154,7 @@ class Predictor:
         winner = found.argmax(1)
         columns = {"prediction": self._names(winner)}
         columns.update({f"probability {name}": np.exp(found[:, i]) for i, name in enumerate(self.task.classes)})
-        if len(self.parts) > 1 and self.task.outputs > 1:
+        if len(self.parts) > 1:
             each = softmax(outputs / np.array(self.temperatures)[:, None, None], axis=2)
             columns["spread"] = each[:, np.arange(len(winner)), winner].std(0)
         return columns
@@ -267,7 +266,10 @@ def _forward(spec: LearnerSpec) -> Any:
     network = network_for(spec)
 
     def run(stacked: Any, x: Any) -> Any:
-        return jax.lax.map(lambda kept: network.forward(kept["params"], kept["carried"], kept["net"], x), stacked)
+        def one(kept: Any) -> Any:
+            return answers(spec, network.forward(kept["params"], kept["carried"], kept["net"], x))
+
+        return jax.lax.map(one, stacked)
 
     return jax.jit(run)
 
@@ -286,7 +288,8 @@ _WORDS = ("optimizer", "schedule", "clip_by", "decay")
 
 def _part_config(part: Part) -> dict[str, Any]:
     words = {name: getattr(part.spec, name) for name in _WORDS}
-    return {"member": part.member, "fold": part.fold, "model": part.spec.architecture.to_dict(), **words}
+    model = part.spec.architecture.to_dict()
+    return {"member": part.member, "fold": part.fold, "model": model, "loss": part.spec.task.loss, **words}
 
 
 def _load_part(
@@ -298,6 +301,8 @@ def _load_part(
         except UsageError as error:
             raise RunError(f"the model needs its own code: {error}; give load_model(..., architecture=...)") from None
     words = {name: written[name] for name in _WORDS}
+    count = len(task.classes) if task.kind == "classification" else 1
+    task = dataclasses.replace(task, loss=written["loss"], outputs=outputs_for(written["loss"], count))
     spec = LearnerSpec(architecture, task, **words)
     layout = _layout(spec)
     leaves = [arrays[name] for name in layout.names]
@@ -310,4 +315,4 @@ def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 
 def stand_alone(spec: LearnerSpec) -> LearnerSpec:
     """The part of a spec that a trained network still needs."""
-    return dataclasses.replace(spec, loss="", active=frozenset(), task=dataclasses.replace(spec.task, loss=""))
+    return dataclasses.replace(spec, loss=None, active=frozenset())

@@ -14,6 +14,7 @@ from .._version import __version__
 from ..engine.budget import Budget
 from ..engine.training import MemberRecord, Pace, Training
 from ..errors import RunError, TrainingError
+from ..models import Architecture
 from ..objectives import METRICS
 from .baselines import baseline_outputs, fit_baselines
 from .choose import Standing, ensemble_members, indistinguishable, standings, temperature
@@ -43,13 +44,23 @@ def run_study(
     return _Runner(study, run, budget, callbacks, save_every, baselines=baselines).go()
 
 
-def resume(folder: str | Path, callbacks: Callbacks = (), *, data: Any = None, save_every: float = 5.0) -> Result:
+def resume(
+    folder: str | Path,
+    callbacks: Callbacks = (),
+    *,
+    data: Any = None,
+    architectures: Architecture | Sequence[Architecture] | None = None,
+    loss: Callable[..., Any] | None = None,
+    save_every: float = 5.0,
+) -> Result:
     """Go on with a run that was stopped or killed; the result is that of a run that was not.
 
     Args:
         folder: the run.
         callbacks: called with each event.
         data: the data, where the run was started on arrays or a data frame in memory.
+        architectures: all of the study's, where one was built from your own module.
+        loss: the loss, where it was a function of your own.
         save_every: seconds between saves.
 
     Returns:
@@ -57,6 +68,7 @@ def resume(folder: str | Path, callbacks: Callbacks = (), *, data: Any = None, s
 
     Raises:
         RunError: if there is no such run, it is damaged, or its data has changed.
+        UsageError: if the data, an architecture or the loss must be given and is not.
     """
     run = RunFolder.open(folder)
     if run.finished:
@@ -64,7 +76,7 @@ def resume(folder: str | Path, callbacks: Callbacks = (), *, data: Any = None, s
     settings = run.read_study()
     if data is None and str(settings.get("data", "")).startswith("(in memory"):
         raise RunError(f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)")
-    study = Study.from_settings(settings, data)
+    study = Study.from_settings(settings, data, architectures, loss)
     return _Runner(study, run, None, callbacks, save_every, run.read_plan()).go()
 
 
@@ -251,11 +263,9 @@ class _Runner:
             Part(m, members[m].fold, specs[members[m].candidate], jax.tree.map(np.asarray, slots[m]["best"]))
             for m in numbers
         )
-        task = dataclasses.replace(study.task, loss="")
-        whole = Predictor(
-            study.dataset.schema, task, study.inputs.encoders, study.scaling, parts, (1.0,) * len(parts)
-        )
-        return whole if task.kind == "regression" or task.outputs == 1 else self._calibrated(whole)
+        ones = (1.0,) * len(parts)
+        whole = Predictor(study.dataset.schema, study.task, study.inputs.encoders, study.scaling, parts, ones)
+        return whole if study.task.kind == "regression" else self._calibrated(whole)
 
     def _calibrated(self, whole: Predictor) -> Predictor:
         """Temperatures fitted on validation rows: each network on its own fold's, the ensemble on all of them."""

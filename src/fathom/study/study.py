@@ -17,7 +17,7 @@ from ..engine.program import LaneKind, device_mesh, programs_for
 from ..engine.rungs import Rung
 from ..errors import UsageError, one_of
 from ..models import MLP, Architecture, from_dict
-from ..objectives import LOSSES, METRICS
+from ..objectives import LOSSES, METRICS, outputs_for
 from ..optim import Recipe
 from ..settings import as_range, as_sweep, declarations, linear_range, log_range
 from ..task import Task
@@ -118,19 +118,29 @@ class Study:
         self.recipe = recipe if recipe is not None else default_recipe(len(self.split.train[0]))
         self.architectures = _architectures(architectures)
         self.loss = loss or ""
-        self.inputs = Inputs.of(self.dataset, self.split, scaling)
-        self.task: Task = self.inputs.task(_metric(metric, self.dataset.kind), self._named_loss())
+        losses = self._losses()
+        if "poisson_nll" in losses and set(losses) != {"poisson_nll"}:
+            raise UsageError(f"loss={losses}: 'poisson_nll' takes the target as it is; sweep it in a study of its own")
+        self.inputs = Inputs.of(self.dataset, self.split, scaling, counts="poisson_nll" in losses)
+        named = self.loss if isinstance(self.loss, str) else ""
+        self.task: Task = self.inputs.task(_metric(metric, self.dataset.kind), named)
 
-    def _named_loss(self) -> str:
-        """The loss's name for the task; the task's own stands in for a function of the user's."""
-        for value in [self.loss, *(as_sweep(self.recipe.loss) or [self.recipe.loss])]:
-            if isinstance(value, str) and value:
-                record = LOSSES[value]
-                if record.kind != self.dataset.kind:
-                    raise UsageError(f"loss={value!r} is for {record.kind} and the task is {self.dataset.kind}")
-                if record.single_output or record.outputs_per_target != 1:
-                    raise UsageError(f"loss={value!r} needs another number of outputs; use a loss of one output a target")
-        return self.loss if isinstance(self.loss, str) else ""
+    def _losses(self) -> list[str]:
+        """The names of the losses that the study trains with, checked; empty for the task's own."""
+        swept = as_sweep(self.recipe.loss)
+        names = [name for name in (swept.values if swept else (self.recipe.loss,)) if name]
+        if isinstance(self.loss, str) and self.loss:
+            names = [self.loss]
+        for name in names:
+            record = LOSSES[name]
+            if record.kind != self.dataset.kind:
+                raise UsageError(f"loss={name!r} is for {record.kind} and the task is {self.dataset.kind}")
+            if not record.differentiable:
+                raise UsageError(f"loss={name!r} has no gradient to train by; use it as a metric, and another loss")
+            outputs_for(name, len(self.dataset.classes or ()) or 1)
+            if name == "poisson_nll" and self.dataset.target.min() < 0:
+                raise UsageError(f"loss={name!r} takes counts and the target has values below 0; use another loss")
+        return names
 
     @property
     def sampled(self) -> bool:
@@ -141,7 +151,7 @@ class Study:
         """The programs and the members that a decision comes to."""
         recipe = dataclasses.replace(self.recipe, epochs=resolved.epochs) if resolved.epochs else self.recipe
         candidates = candidates_of(self.architectures, recipe, resolved.samples)
-        cohorts = cohorts_of(candidates, self.task, self.loss if callable(self.loss) else "")
+        cohorts = cohorts_of(candidates, self.task, self.loss if callable(self.loss) else None)
         return cohorts, members_of(candidates, self.seeds, self.folds)
 
     def resolve(self, budget: Budget | None, rate: float = float("nan"), spent: float = 0.0) -> Resolved:
@@ -289,17 +299,25 @@ class Study:
             settings["samples"] = samples
         if rungs is not None:
             settings["rungs"] = [{"at": rung.at, "keep": rung.keep} for rung in rungs]
-        if isinstance(self.loss, str) and self.loss:
-            settings["loss"] = self.loss
+        if self.loss:
+            settings["loss"] = self.loss if isinstance(self.loss, str) else f"(function: {_place(self.loss)})"
         return {**settings, "model": models[0] if len(models) == 1 else models, "recipe": recipe}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], data: Any = None) -> "Study":
+    def from_settings(
+        cls,
+        settings: Mapping[str, Any],
+        data: Any = None,
+        architectures: Architecture | Sequence[Architecture] | None = None,
+        loss: Callable[..., Any] | None = None,
+    ) -> "Study":
         """The study that a settings file says.
 
         Args:
             settings: the parsed file; "budget" is left to `run`.
             data: the data, in place of the file's "data".
+            architectures: in place of the file's "model", which cannot hold a module of one's own.
+            loss: in place of the file's "loss", which cannot hold a function.
 
         Raises:
             UsageError: if a key is unknown, or a value is not allowed.
@@ -314,8 +332,8 @@ class Study:
         if not isinstance(source, Dataset):
             dataset = load(source, _target(source, settings), kind=settings.get("kind"))
         written = settings.get("model")
-        models = None
-        if written is not None:
+        models = architectures
+        if models is None and written is not None:
             models = [from_dict(one) for one in (written if isinstance(written, list) else [written])]
         recipe = None
         if "recipe" in settings:
@@ -323,6 +341,10 @@ class Study:
         rungs = settings.get("rungs")
         plain = ("seeds", "folds", "samples", "metric", "loss", "test", "split_seed", "scaling")
         given = {name: settings[name] for name in plain if name in settings}
+        if loss is not None:
+            given["loss"] = loss
+        elif str(given.get("loss", "")).startswith("(function"):
+            raise UsageError(f"loss={given['loss']!r} is a function, which a file does not hold; give it: loss=...")
         study = cls(dataset, models, recipe, rungs=None if rungs is None else [Rung(**r) for r in rungs], **given)
         study.source = source if isinstance(source, (str, Path)) else None
         return study
@@ -333,6 +355,10 @@ def _target(source: Any, settings: Mapping[str, Any]) -> str | None:
 
     bundled = isinstance(source, str) and source in SOURCES
     return None if bundled else settings.get("target")
+
+
+def _place(function: Callable[..., Any]) -> str:
+    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
 
 
 def _where(source: Any, dataset: Dataset) -> str:

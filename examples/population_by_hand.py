@@ -73,8 +73,8 @@ def main() -> float:
     print("member  learning rate  weight decay  status    epochs  validation accuracy")
     for row in result.table()[:5]:
         print(
-            f"{row['member']:6d}  {row['learning_rate']:13.4f}  {row['weight_decay']:12.4f}  {row['status']:8s}"
-            f"  {row['epochs']:6d}  {row['best_score']:.3f}"
+            f"{row['member']:6d}  {row['learning_rate']:13.4f}  {row['weight_decay']:12.4f}  "
+            f"{row['status']:8s}  {row['epochs']:6d}  {row['best_score']:.3f}"
         )
     state = result.state(result.best)
     accuracy = float(evaluate(state, {"x": test_x, "y": test_y})["accuracy"])

@@ -173,7 +173,8 @@ def test_without_a_terminal_there_are_plain_lines_every_few_seconds():
     trained = [line for line in text.splitlines() if "] epoch" in line]
     assert [line.partition("epoch ")[2].partition(" ")[0] for line in trained] == ["1", "4", "7", "10"]
     assert trained[1] == (
-        "[4.0 s] epoch 4 of 10 · 8 of 8 alive · best accuracy 0.9000 · loss 0.600 · 1 000 examples/s · time left 6.0 s"
+        "[4.0 s] epoch 4 of 10 · 8 of 8 alive · best accuracy 0.9000 · loss 0.600"
+        " · 1 000 examples/s · time left 6.0 s"
     )
     assert "compiling 2 programs" in text
     assert text.splitlines()[-1].endswith("choosing, then testing once")

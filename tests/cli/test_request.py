@@ -31,7 +31,7 @@ def test_a_change_is_a_value_of_toml_or_a_bare_word(change, settings):
 
 @pytest.mark.parametrize("change", ["seeds", "=3", "a b=1", "recipe.=1", "Recipe=1"])
 def test_a_change_without_a_name_is_refused(change):
-    with pytest.raises(UsageError, match="write NAME=VALUE, such as recipe.learning_rate=1e-3"):
+    with pytest.raises(UsageError, match="write NAME=VALUE, such as"):
         apply_change({}, change)
 
 
@@ -87,7 +87,7 @@ def test_a_data_file_is_looked_for_here_and_then_beside_the_settings(tmp_path, m
 def test_a_settings_file_that_is_no_toml_is_refused(tmp_path):
     file = tmp_path / "study.toml"
     file.write_text("data = digits\n")
-    with pytest.raises(UsageError, match="is not valid TOML: .*line 1"):
+    with pytest.raises(UsageError, match=r"is not valid TOML: .*line 1"):
         settings_for(str(file), {})
 
 

@@ -1,4 +1,4 @@
-"""A whole run on the command line, in processes of their own: fit, stop, resume, predict, evaluate, report."""
+"""A whole run on the command line: fit, stop, resume, predict, evaluate, report."""
 
 import csv
 import io

@@ -74,7 +74,9 @@ def test_a_member_trains_as_its_module_does_under_optax():
 def population(spec, **columns):
     functions = functions_for(spec)
     settings = {**NUMBERS, **columns}
-    made = Population(functions.init, functions.step, functions.evaluate, settings, score="accuracy", greater_is_better=True)
+    made = Population(
+        functions.init, functions.step, functions.evaluate, settings, score="accuracy", greater_is_better=True
+    )
     made.functions = functions
     return made.run(TRAIN, HELD, epochs=3, batch_size=16, lane_width=4)
 
@@ -101,7 +103,9 @@ def test_what_is_kept_is_what_was_evaluated(optimizer):
     result = population(spec, learning_rate=np.array([0.05, 0.01]))
     for member, score in enumerate(result.scores):
         kept = result.state(member)
-        outputs = network_for(spec).forward(kept["params"], kept["carried"], kept["net"], jnp.asarray(HELD["x"]))
+        outputs = network_for(spec).forward(
+            kept["params"], kept["carried"], kept["net"], jnp.asarray(HELD["x"])
+        )
         right = np.asarray(outputs).argmax(1) == HELD["y"]
         np.testing.assert_allclose((right * HELD["weight"]).sum() / HELD["weight"].sum(), score, rtol=1e-6)
 

@@ -73,7 +73,7 @@ def test_settings_say_the_same_study():
         ({"test": 1.5}, "test=1.5 is not allowed"),
         ({"scaling": "robust"}, "scaling='robust' is not known"),
         ({"loss": "squared"}, "loss='squared' is for regression and the task is classification"),
-        ({"loss": "binary_cross_entropy"}, "loss='binary_cross_entropy' needs another number of outputs"),
+        ({"loss": "binary_cross_entropy"}, "loss='binary_cross_entropy' is for two classes and there are 3"),
         ({"architectures": []}, r"architectures=\[\] is empty"),
     ],
 )

@@ -232,7 +232,7 @@ class Progress:
         if self.state.epoch:
             beside = max(len(name) for name, _ in self.state.facts()) + 2
             width = min(_BAR_WIDTH, (self._out.width if self._out else 80) - beside)
-            colors = {"complete_style": VALIDATION, "finished_style": VALIDATION}
-            bar = ProgressBar(100, 100 * self.state.share, width=width, **colors)
-            table.add_row(f"{100 * self.state.share:.0f} %", bar)
+            done = 100 * self.state.share
+            bar = ProgressBar(100, done, width=width, complete_style=VALIDATION, finished_style=VALIDATION)
+            table.add_row(f"{done:.0f} %", bar)
         return table

@@ -21,7 +21,7 @@ class _Console(Console):
     """A console that leaves it to `main` what it means that nobody reads on."""
 
     def on_broken_pipe(self) -> None:
-        raise  # noqa: PLE0704
+        raise
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -100,7 +100,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(str(text).split())
+    return " ".join(str(text).splitlines())
 
 
 def _setting(value: Any) -> str:

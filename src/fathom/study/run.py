@@ -1,5 +1,6 @@
 """Running a study: baselines, plan, training, choice, the one look at the test rows, the files."""
 
+import contextlib
 import dataclasses
 import platform
 import time
@@ -108,8 +109,10 @@ class _Runner:
         self._tell_data()
         baselines = self._timed("baselines", self._fit_baselines) if self.with_baselines else {}
         plan, cohorts, members, training, story = self._prepare()
-        self._timed("train", lambda: training.run(self._pace(plan)))
-        story.finish(training.records)
+        with contextlib.closing(story):
+            self._compile(training)
+            self._timed("train", lambda: training.run(self._pace(plan)))
+            story.finish(training.records)
         self.tell("choose")
         result = self._timed("choose", lambda: self._conclude(plan, cohorts, members, training, baselines))
         self.tell("done", seconds=result.summary()["seconds"]["total"])
@@ -164,7 +167,6 @@ class _Runner:
         training = self._training(cohorts, members, plan, story)
         saved = training.restore()
         story.open(0 if saved is None else int(saved["stream_bytes"]))
-        self._compile(training)
         return plan, cohorts, members, training, story
 
     def _training(
@@ -423,4 +425,7 @@ class _Story:
         """End the stream with what became of each member."""
         for member, record in records.items():
             self._stream.write(event="end", member=member, **dataclasses.asdict(record))
+
+    def close(self) -> None:
+        """Close the stream, also that of a run that broke off."""
         self._stream.close()

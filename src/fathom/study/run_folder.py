@@ -189,7 +189,7 @@ def fingerprint(dataset: Dataset) -> str:
     digest.update(np.ascontiguousarray(dataset.table.numeric).tobytes())
     digest.update(np.ascontiguousarray(dataset.target).tobytes())
     digest.update(json.dumps(dataset.schema.to_dict(), sort_keys=True).encode())
-    digest.update("\x1f".join("" if cell is None else str(cell) for cell in dataset.table.categorical.flat).encode())
+    digest.update("\x1f".join("\x00" if cell is None else str(cell) for cell in dataset.table.categorical.flat).encode())
     return digest.hexdigest()
 
 

@@ -76,7 +76,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(whole, tmp_path):
     ended = subprocess.run([sys.executable, "-c", KILLED, str(folder)], capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not (folder / "result.json").exists() and (folder / "state").is_dir()
-    with pytest.raises(RunError, match="is not finished; go on with: fathom resume"):
+    with pytest.raises(RunError, match=r"is not finished; go on with: fathom resume"):
         fm.load_run(folder)
     resumed = fm.resume(folder)
     assert_same_run(resumed, whole)
@@ -141,7 +141,7 @@ def test_a_loss_of_ones_own_is_asked_for_again(tmp_path):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match="holds no study.toml"):
+    with pytest.raises(RunError, match=r"holds no study.toml"):
         fm.resume(tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_a_run_stopped_before_its_plan_starts_from_its_settings(tmp_path, whole)
 def test_a_damaged_record_is_named(tmp_path):
     folder = broken_off(small_grid(), tmp_path / "run", 1, 0)
     (folder / "plan.json").write_text("{")
-    with pytest.raises(RunError, match="plan.json is damaged"):
+    with pytest.raises(RunError, match=r"plan.json is damaged"):
         fm.resume(folder)
 
 

@@ -249,3 +249,17 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     with pytest.raises(RunError, match="is not empty; give a new one, or go on with: fathom resume"):
         small_grid().run(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_budget_of_time_is_resolved_once_and_written_down(tmp_path):
+    recipe = fm.Recipe(learning_rate=fm.log_range(3e-3, 3e-2), epochs=5)
+    study = fm.Study("iris", MLP(width=8, depth=1), recipe, folds=2)
+    result = study.run(tmp_path / "run", "2s", baselines=False)
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    settings = tomllib.loads((tmp_path / "run" / "study.toml").read_text())
+    assert plan["budget"] == "2 s" and plan["seconds"] > 0 and plan["cohorts"][0]["seconds_per_epoch"] > 0
+    assert plan["samples"] == settings["samples"] and "budget" not in settings
+    assert result.summary()["members"] == 2 * plan["samples"]
+    again = fm.Study.from_settings(settings).run(baselines=False)
+    assert again.summary()["members"] == result.summary()["members"]
+    assert again.summary()["validation"] == result.summary()["validation"]

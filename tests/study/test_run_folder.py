@@ -64,9 +64,9 @@ def test_damaged_files_are_named(tmp_path):
     with pytest.raises(RunError, match=r"study.toml is damaged .* mend it or start the run anew"):
         run.read_study()
     (tmp_path / "members.jsonl").write_text('{"event": "member"}\n{"eve')
-    with pytest.raises(RunError, match="members.jsonl is damaged"):
+    with pytest.raises(RunError, match=r"members.jsonl is damaged"):
         run.read_members()
-    with pytest.raises(RunError, match="is not finished; go on with: fathom resume"):
+    with pytest.raises(RunError, match=r"is not finished; go on with: fathom resume"):
         run.read_result()
     assert run.read_plan() is None
 

@@ -83,7 +83,7 @@ def test_misuse_is_refused_before_anything_is_compiled(arguments, message):
 
 
 def test_an_unknown_key_of_a_settings_file_is_refused():
-    with pytest.raises(UsageError, match="study setting='fold' is not known.*Did you mean 'folds'"):
+    with pytest.raises(UsageError, match=r"study setting='fold' is not known.*Did you mean 'folds'"):
         fm.Study.from_settings({"data": "iris", "fold": 3})
     with pytest.raises(UsageError, match="data=\\? is missing"):
         fm.Study.from_settings({"folds": 3})

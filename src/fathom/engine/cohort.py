@@ -1,5 +1,6 @@
 """A cohort in training: its members in lanes on the devices, one call an epoch."""
 
+import concurrent.futures
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -138,13 +139,16 @@ class Cohort:
             seeds = put(self.mesh, self.spec.seeds[block.index].astype(np.uint32))
             block.slots = self.programs.init(seeds, block.settings)
 
-    def compile(self) -> float:
-        """Make every member and both programs ready; the seconds that compiling took (0 if they were ready)."""
-        before = self.programs.seconds
-        if not self.started:
-            self.start()
-        self.programs.epoch.compiled(*self._arguments(self._blocks[0], *self._orders()))
-        return self.programs.seconds - before
+    def compile(self) -> None:
+        """Make every member and both programs ready; the programs are compiled side by side."""
+        block = self._blocks[0]
+        shapes = dataclasses.replace(block, slots=self.programs.slot_shapes(self._lead, self.mesh))
+        arguments = self._arguments(shapes, *self._orders())
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            epoch = pool.submit(self.programs.epoch.compiled, *arguments)
+            if not self.started:
+                self.start()
+            epoch.result()
 
     def _arguments(self, block: "_Block", orders: Any, epoch: Any) -> tuple[Any, ...]:
         per_slot = (block.slots, block.settings, block.fold, block.order, block.count)

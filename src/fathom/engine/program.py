@@ -7,7 +7,6 @@ when members are dropped the same program does less work. Within a lane the memb
 
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +19,16 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ..errors import UsageError
 from .functions import KEY_KIND, Functions, Packer, abstract_key, run_step
 
+# What the engine keeps of a member beside its state, with its type and what it is before the first epoch.
+_SCALARS = {
+    "best_score": (np.float32, np.nan),
+    "best_watch": (np.float32, np.inf),
+    "best_loss": (np.float32, np.inf),
+    "best_epoch": (np.int32, -1),
+    "diverged": (np.int32, -1),
+    "stopped": (np.bool_, False),
+    "last_loss": (np.float32, np.nan),
+}
 SHARDED, REPLICATED = PartitionSpec("device"), PartitionSpec()
 Slot = dict[str, Any]
 
@@ -45,19 +54,6 @@ def device_mesh(devices: tuple[Any, ...]) -> Mesh:
     return Mesh(np.array(devices), ("device",))
 
 
-@dataclasses.dataclass(frozen=True)
-class Compiled:
-    """A program for one set of shapes, and what making it cost.
-
-    Attributes:
-        call: the executable.
-        seconds: what compiling (or reading it from the cache on disk) took.
-    """
-
-    call: Callable[..., Any]
-    seconds: float
-
-
 class Program:
     """A function compiled once for each set of argument shapes, and counted.
 
@@ -70,31 +66,24 @@ class Program:
     def __init__(self, name: str, function: Callable[..., Any], donate: tuple[int, ...] = ()):
         self.name = name
         self._jitted = jax.jit(function, donate_argnums=donate)
-        self._compiled: dict[Any, Compiled] = {}
+        self._compiled: dict[Any, Callable[..., Any]] = {}
 
-    def compiled(self, *args: Any) -> Compiled:
+    def compiled(self, *args: Any) -> Callable[..., Any]:
         """The executable for arguments of these shapes, made now if it is new."""
         leaves, tree = jax.tree.flatten(args)
         shapes = (tree, tuple((np.shape(a), np.dtype(a.dtype), a.sharding) for a in leaves))
         if shapes not in self._compiled:
-            start = time.perf_counter()
-            call = self._jitted.lower(*args).compile()
-            self._compiled[shapes] = Compiled(call, time.perf_counter() - start)
+            self._compiled[shapes] = self._jitted.lower(*args).compile()
         return self._compiled[shapes]
 
     def __call__(self, *args: Any) -> Any:
         """The function's result."""
-        return self.compiled(*args).call(*args)
+        return self.compiled(*args)(*args)
 
     @property
     def count(self) -> int:
         """How many times it was compiled."""
         return len(self._compiled)
-
-    @property
-    def seconds(self) -> float:
-        """What all compilations took together."""
-        return sum(entry.seconds for entry in self._compiled.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +102,15 @@ class Programs:
     state: Packer
     best: Packer
 
-    @property
-    def seconds(self) -> float:
-        """What compiling both took."""
-        return self.init.seconds + self.epoch.seconds
+    def slot_shapes(self, lead: tuple[int, ...], mesh: Mesh) -> Slot:
+        """The shapes of a block's slots, so that the epoch program can be compiled before there are members."""
+        sharding = NamedSharding(mesh, SHARDED)
+
+        def shape(aval: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((*lead, *aval.shape), aval.dtype, sharding=sharding)
+
+        scalars = {name: shape(jax.ShapeDtypeStruct((), kind)) for name, (kind, _) in _SCALARS.items()}
+        return {"state": [shape(a) for a in self.state.avals], "best": [shape(a) for a in self.best.avals], **scalars}
 
     @property
     def member_bytes(self) -> int:
@@ -173,13 +167,7 @@ def _init_lanes(functions: Functions, layout: Packer, best: Packer, kind: LaneKi
         return {
             "state": layout.pack(state),
             "best": best.pack(functions.keep(state)),
-            "best_score": jnp.float32(jnp.nan),
-            "best_watch": jnp.float32(jnp.inf),
-            "best_loss": jnp.float32(jnp.inf),
-            "best_epoch": jnp.int32(-1),
-            "diverged": jnp.int32(-1),
-            "stopped": jnp.bool_(False),
-            "last_loss": jnp.float32(jnp.nan),
+            **{name: jnp.asarray(first, kind) for name, (kind, first) in _SCALARS.items()},
         }
 
     return jax.lax.map(lambda args: _per_member(kind, member)(*args), (seeds, settings))

@@ -1,5 +1,10 @@
 """Cohorts trained side by side. Oracles: hand-made scores, and counts of what each member did."""
 
+import concurrent.futures
+import dataclasses
+import time
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -7,6 +12,7 @@ from fathom.engine import Rung, Training
 from fathom.engine.cohort import CohortSpec
 from fathom.engine.feed import Feed
 from fathom.engine.functions import Functions
+from fathom.engine.program import Program
 from fathom.engine.training import Pace
 
 ROWS = {"x": np.zeros((4, 1), np.float32)}
@@ -134,3 +140,35 @@ def test_what_listens_to_validation_is_told_after_each_epoch():
     slot = training.slot(0)
     assert float(slot["state"]["told"]) == 2 + 4 + 6
     assert float(slot["best"]) == 6
+
+
+def test_cohorts_that_share_their_programs_compile_them_once():
+    """Oracle: the count of compilations; the cohorts are made ready side by side."""
+    functions = Functions(init, lambda state, batch, settings: step(state, batch, settings), evaluate)
+    short = dataclasses.replace(spec([0.1, 0.2]), functions=functions)
+    long = dataclasses.replace(spec([0.3, 0.4], first=2, epochs=7), functions=functions)
+    training = Training([short, long], FEED, {m: m for m in range(4)})
+    assert training.compile() > 0
+    programs = training.cohorts[0].programs
+    assert training.cohorts[1].programs is programs
+    assert (programs.init.count, programs.epoch.count) == (1, 1)
+    records = training.run()
+    assert [record.epochs for record in records.values()] == [4, 4, 7, 7]
+    assert (programs.init.count, programs.epoch.count) == (1, 1)
+    assert training.compile() == 0
+
+
+def test_a_program_is_compiled_once_however_many_ask_at_once():
+    """Oracle: JAX traces a function once for each compilation."""
+    traced = []
+
+    def double(x):
+        traced.append(x)
+        time.sleep(0.2)  # long enough for the others to ask meanwhile
+        return 2 * x
+
+    program = Program("double", double)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(program, [jnp.float32(n) for n in range(4)]))
+    assert [float(value) for value in found] == [0, 2, 4, 6]
+    assert (len(traced), program.count) == (1, 1)

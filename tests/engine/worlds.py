@@ -67,7 +67,7 @@ def loop(functions, feed, seed, settings, epochs, batch_size, fold=0):
     for epoch in range(epochs):
         order = epoch_order(feed, seed, fold, epoch, steps * rows).reshape(steps, rows)
         for index in range(steps):
-            batch = jax.tree.map(lambda a, i=index: a[min(fold, len(a) - 1), order[i]], feed.examples)
+            batch = jax.tree.map(lambda a, chosen=order[index]: a[min(fold, len(a) - 1), chosen], feed.examples)
             state, metrics = step(state, batch)
             yield epoch, epoch * steps + index, state, float(metrics.get("loss", 0.0))
 

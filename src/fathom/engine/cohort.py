@@ -54,6 +54,7 @@ class EpochReport:
         values: [members] arrays: "score", "best_score", "best_epoch", "diverged", "last_loss".
         train: means over the epoch's steps, [members] for each metric.
         validation: [members] for each metric.
+        measured: [members] for each number of `Functions.measure`, before the epoch; empty where not asked for.
     """
 
     epoch: int
@@ -61,6 +62,7 @@ class EpochReport:
     values: Mapping[str, np.ndarray]
     train: Mapping[str, np.ndarray]
     validation: Mapping[str, np.ndarray]
+    measured: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class Cohort:
@@ -182,6 +184,21 @@ class Cohort:
         numbers = np.array(self.spec.members)[self._where[members]]
         self.epoch += 1
         return EpochReport(self.epoch - 1, numbers, joined, train, validation)
+
+    def measure(self) -> dict[str, np.ndarray]:
+        """What the living members' next step would be, [members] for each number; changes nothing."""
+        if self.programs.measure is None or not len(self.alive):
+            return {}
+        orders, _ = self._orders()
+        reports = []
+        for block in self._blocks:
+            slots = (block.slots or {})["state"]
+            found = self.programs.measure(
+                slots, block.settings, block.fold, block.order, block.count, orders, self.feed.examples
+            )
+            reports.append(jax.device_get(found))
+        members = self._filled()
+        return jax.tree.map(lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[members], *reports)
 
     def probe(self, least: float = 0.05) -> float:
         """Seconds that an epoch takes for each member, from copies that are thrown away.

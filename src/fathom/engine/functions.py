@@ -37,6 +37,8 @@ class Functions:
             the training loss.
         keep: ``keep(state) -> pytree``, what is kept of the best epoch (the parameters, not the moments).
         after_epoch: ``after_epoch(state, metrics, settings) -> state``, for rules that listen to validation.
+        measure: ``measure(state, batch, settings) -> metrics``, run as a program of its own on the epoch's first
+            batch, where a run is asked to measure; it cannot change the run.
         score: the validation metric that chooses among members.
         greater_is_better: whether a larger score is better.
         watch: the validation metric, lower is better, whose best epoch is kept; the score's if empty. A share
@@ -48,6 +50,7 @@ class Functions:
     evaluate: Callable[[Any, Any], Mapping[str, Any]] | None
     keep: Callable[[Any], Any] = lambda state: state
     after_epoch: Callable[[Any, Mapping[str, Any], Settings], Any] | None = None
+    measure: Callable[[Any, Any, Settings], Mapping[str, Any]] | None = None
     score: str = "score"
     greater_is_better: bool = True
     watch: str = ""

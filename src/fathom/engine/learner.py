@@ -8,11 +8,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 
 from ..models import Architecture
 from ..nn import set_dropout
 from ..objectives import METRICS, loss_of
-from ..optim import CLIPS, RULES, learning_rate_at, matrix_mask, plateau_init, plateau_update, update_rule
+from ..optim import CLIPS, RULES, learning_rate_at, matrix_mask, plateau_init, plateau_update, trust_region_radius, update_rule
 from ..task import Task
 from .functions import Functions
 from .packing import Packing
@@ -119,6 +120,7 @@ def functions_for(spec: LearnerSpec) -> Functions:
         evaluate=functools.partial(_evaluate, spec, network),
         keep=_keep,
         after_epoch=_listen if plateau else None,
+        measure=functools.partial(_measure, spec, network),
         score=spec.task.metric,
         greater_is_better=METRICS[spec.task.metric].greater_is_better,
         watch="loss" if METRICS[spec.task.metric].greater_is_better and spec.task.kind == "classification" else "",
@@ -200,7 +202,8 @@ def _weighted_mean(values: Any, weight: Any) -> Any:
     return (values * weight).sum() / jnp.maximum(weight.sum(), 1e-12)
 
 
-def _step(spec: LearnerSpec, network: Network, member: Any, batch: Any, settings: Any):
+def _update(spec: LearnerSpec, network: Network, member: Any, batch: Any, settings: Any):
+    """The loss of a batch, its gradients, the update, the rule's and the module's new states."""
     number = member["step"]
     key = jax.random.fold_in(member["key"], number)
     objective = functools.partial(_objective, spec, network)
@@ -212,12 +215,28 @@ def _step(spec: LearnerSpec, network: Network, member: Any, batch: Any, settings
         rate = rate * member["plateau"].multiplier
     rule = _rule(spec, network, settings)
     updates, opt = rule.update(grads, member["opt"], member["params"], learning_rate=rate)
+    return loss, grads, updates, opt, state, rate
+
+
+def _step(spec: LearnerSpec, network: Network, member: Any, batch: Any, settings: Any):
+    loss, _, updates, opt, state, _ = _update(spec, network, member, batch, settings)
     params = jax.tree.map(lambda p, u: p + u, member["params"], updates)
     averaged = RULES[spec.optimizer].evaluation_params
-    new = {**member, "params": params, "opt": opt, "net": state, "step": number + 1}
+    new = {**member, "params": params, "opt": opt, "net": state, "step": member["step"] + 1}
     if averaged is not None:
         new["evaluated"] = averaged(opt, params, settings)
     return new, {"loss": loss}
+
+
+def _measure(spec: LearnerSpec, network: Network, member: Any, batch: Any, settings: Any) -> dict[str, Any]:
+    """Length of the gradient, of the weights, and of the step: the radius of its trust region."""
+    _, grads, updates, _, _, rate = _update(spec, network, member, batch, settings)
+    return {
+        "gradient_norm": optax.tree.norm(grads),
+        "weight_norm": optax.tree.norm(member["params"]),
+        "trust_region_radius": trust_region_radius(updates),
+        "learning_rate": rate,
+    }
 
 
 def _evaluate(spec: LearnerSpec, network: Network, member: Any, split: Any) -> dict[str, Any]:

@@ -93,12 +93,14 @@ class Programs:
     Attributes:
         init: makes members from keys and settings.
         epoch: trains them for an epoch.
+        measure: what a member's next step would be; None where there is nothing to measure.
         state: layout of a member's state.
         best: layout of what is kept of its best epoch.
     """
 
     init: Program
     epoch: Program
+    measure: Program | None
     state: Packer
     best: Packer
 
@@ -142,7 +144,11 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
     best = Packer(eqx.filter_eval_shape(lambda leaves: functions.keep(layout.unpack(leaves)), layout.avals))
     init = _sharded(functools.partial(_init_lanes, functions, layout, best, kind), mesh, "ss")
     epoch = _sharded(functools.partial(_device_epoch, functions, layout, best, kind), mesh, "sssssrrrr")
-    return Programs(Program("init", init), Program("epoch", epoch, donate=(0,)), layout, best)
+    measure = None
+    if functions.measure is not None:
+        device = functools.partial(_device_measure, functions, layout, kind)
+        measure = Program("measure", _sharded(device, mesh, "sssssrr"))
+    return Programs(Program("init", init), Program("epoch", epoch, donate=(0,)), measure, layout, best)
 
 
 def _sharded(function: Callable[..., Any], mesh: Mesh, layout: str) -> Callable[..., Any]:
@@ -194,6 +200,27 @@ def _device_epoch(
         return jax.tree.map(write, slots, slot), jax.tree.map(write, reports, report)
 
     return jax.lax.fori_loop(0, count[0], body, (slots, blank))
+
+
+def _device_measure(functions, layout, kind, leaves, settings, fold, order, count, orders, examples):
+    """What the members of the first `count` lanes would do in a step; shapes as in `_device_epoch`."""
+
+    def member(leaves, settings, fold, order):
+        batch = take(examples, fold, orders[order, : kind.batch])
+        metrics = functions.measure(layout.unpack(leaves), batch, settings)
+        return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
+
+    lane = _per_member(kind, member)
+    first = jax.tree.map(lambda a: a[0], (leaves, settings, fold, order))
+    shapes = jax.eval_shape(lane, *first)
+    blank = jax.tree.map(lambda a: jnp.zeros((fold.shape[0], *a.shape), a.dtype), shapes)
+
+    def body(index, reports):
+        read = lambda a: jax.lax.dynamic_index_in_dim(a, index, 0, keepdims=False)  # noqa: E731
+        write = lambda a, value: jax.lax.dynamic_update_index_in_dim(a, value, index, 0)  # noqa: E731
+        return jax.tree.map(write, reports, lane(*jax.tree.map(read, (leaves, settings, fold, order))))
+
+    return jax.lax.fori_loop(0, count[0], body, blank)
 
 
 def _lane_epoch(

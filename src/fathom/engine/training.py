@@ -74,6 +74,7 @@ class Training:
         listeners: called with every event, in order.
         checkpoint: where to save, or None.
         save_every: seconds between saves; 0 saves after every epoch.
+        measuring: whether each epoch reports what `Functions.measure` gives.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Training:
         listeners: Sequence[Listener] = (),
         checkpoint: Checkpoint | None = None,
         save_every: float = 5.0,
+        measuring: bool = False,
     ):
         devices = tuple(devices or jax.local_devices())
         shared = DeviceFeed(feed, devices)
@@ -97,7 +99,7 @@ class Training:
         points = [rung.at for rung in self.rungs]
         if points != sorted(set(points)):
             raise UsageError(f"rungs at {points} are out of order; give each a later share of the epochs")
-        self.rungs_done = 0
+        self.rungs_done, self.measuring = 0, measuring
         self.patience = dict(patience or {})
         self.listeners = list(listeners)
         self.records = {member: MemberRecord() for member in self.groups}
@@ -153,7 +155,8 @@ class Training:
             )  # 0.7 x 10 is 7, not 7.000000000000001
             while cohort.epoch < target and len(cohort.alive):
                 start = time.perf_counter()
-                report = cohort.advance()
+                measured = cohort.measure() if self.measuring and cohort.started else {}
+                report = dataclasses.replace(cohort.advance(), measured=measured)
                 self.seconds += time.perf_counter() - start
                 self._record(cohort, report)
                 self._release(cohort)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint import write_whole
-from ..look import format_count, format_number, format_seconds, format_setting, format_uncertain
+from ..look import format_count, format_number, format_seconds, format_uncertain
 from ..study.run_folder import REPORT
 from .curves import curves_figure, losses_figure
 from .draw import Figure
-from .record import Record
+from .record import Record, known, say
 from .scores import scores_figure, seconds_figure
 from .sweeps import setting_figures
 
@@ -210,12 +210,7 @@ def _member_cell(name: str, value: Any) -> str:
         return str(value + 1) if value >= 0 else "–"
     if name in ("best_score", "last_loss"):
         return _cell(value)
-    return _setting(value)
-
-
-def _setting(value: Any) -> str:
-    """A setting's value; one that JSON cannot say was infinite."""
-    return "∞" if value is None else escape(format_setting(value))
+    return escape(say(value))
 
 
 def _cell(value: Any) -> str:
@@ -279,7 +274,9 @@ def _baselines(record: Record) -> str:
 
 def _plan(record: Record) -> str:
     settings = record.summary["chosen"]["settings"]
-    rows = [[escape(name.replace("_", " ")), _setting(value) or "–"] for name, value in settings.items()]
+    rows = [
+        [escape(name.replace("_", " ")), escape(say(known(value)) or "–")] for name, value in settings.items()
+    ]
     table = _table(["setting", "value"], rows, "Settings")
     chosen = f"<details><summary>All settings of the chosen network</summary>{table}</details>"
     return _section(

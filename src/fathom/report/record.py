@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,9 @@ class Record:
         written = run.path / PLAN
         plan = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
         lines = run.read_members()
+        for line in lines:
+            if line["event"] == "member":
+                line["settings"] = {name: known(value) for name, value in line["settings"].items()}
         rows = member_rows(lines, summary["greater_is_better"])
         settings = {line["candidate"]: line["settings"] for line in lines if line["event"] == "member"}
         return cls(run.path, summary, study, plan, rows, _candidates(summary, rows, settings), _curves(lines))
@@ -110,8 +114,18 @@ class Record:
 
     def about(self, candidate: Candidate, most: int = 3) -> str:
         """The settings that tell a candidate from the others, in few words."""
-        parts = [f"{SHORT.get(n, n)} {format_setting(candidate.settings.get(n))}" for n in self.varied[:most]]
+        parts = [f"{SHORT.get(n, n)} {say(candidate.settings.get(n))}" for n in self.varied[:most]]
         return ", ".join(parts) or str(candidate.settings.get("model", "the candidate"))
+
+
+def known(value: Any) -> Any:
+    """A setting's value; JSON has no infinity, so that null stands for it."""
+    return math.inf if value is None else value
+
+
+def say(value: Any) -> str:
+    """A setting's value as text; a dash for a setting that a candidate does not have."""
+    return "–" if value is None else "∞" if value == math.inf else format_setting(value)
 
 
 def _candidates(

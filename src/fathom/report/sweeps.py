@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..look import format_setting
 from .draw import BAD, HEIGHT, INK, MUTED, VALIDATION, WIDTH, Figure, log_ticks, padded, to_svg
-from .record import Candidate, Record
+from .record import Candidate, Record, say
 
 
 def setting_figures(record: Record, most: int = 2) -> list[Figure]:
@@ -115,7 +114,7 @@ def _setting_row(
     failed = c.status == "diverged" or not math.isfinite(c.score)
     value = c.settings.get(name)
     return {
-        "x": value if numeric else format_setting(value),
+        "x": value if numeric else say(value),
         "y": c.score if inside and not failed else rim,
         "low": max(low, c.score - c.spread) if inside else edge,
         "high": min(high, c.score + c.spread) if inside else edge,
@@ -126,14 +125,14 @@ def _setting_row(
 
 def _setting_title(record: Record, name: str, words: str) -> str:
     best = record.candidates[0].settings.get(name)
-    text = format_setting(best)
+    text = say(best)
     if not all(_is_number(c.settings.get(name)) for c in record.candidates):
         return f"The best candidate has {words} {text}"
     tried = sorted({c.settings[name] for c in record.candidates})
     failed = [c.settings[name] for c in record.candidates if c.status == "diverged"]
     safe = [c.settings[name] for c in record.candidates if c.status != "diverged"]
     if failed and name == "learning_rate" and min(failed) > max(safe):
-        return f"Learning rates above {format_setting(max(safe))} diverge; the best is {text}"
+        return f"Learning rates above {say(max(safe))} diverge; the best is {text}"
     if best in (tried[0], tried[-1]) and len(tried) > 2:
         end = "smallest" if best == tried[0] else "largest"
         return f"The best {words}, {text}, is the {end} tried: the optimum may lie beyond"

@@ -53,7 +53,8 @@ tags: [{tag}, jax]
 
 ## Data
 
-{format_count(data["rows"])} rows, {format_count(data["features"])} inputs to the network; target: {_line(summary["target"])}.
+{format_count(data["rows"])} rows, {format_count(data["features"])} inputs to the network.
+Target: {_line(summary["target"])}.
 
 What was noticed:
 
@@ -87,7 +88,7 @@ def _results(summary: dict[str, Any]) -> str:
     cells = [(name, "–" if score is None else format_number(float(score))) for name, score in rows]
     warm = ""
     if summary["task"] == "classification":
-        warm = " Probabilities are calibrated on validation rows by one temperature for each network and one for all."
+        warm = "\nProbabilities are calibrated on validation rows: a temperature for each network, one for all."
     where = f"{format_count(test['rows'])} test rows, looked at once, after everything was chosen"
     return f"{where}; {better} is better.{warm}\n\n{_table(['model', metric], cells)}"
 

@@ -37,12 +37,13 @@ def run_study(
     callbacks: Callbacks,
     save_every: float,
     baselines: bool = True,
+    measuring: bool = False,
 ) -> Result:
     """Run a study from its start; see `Study.run`."""
     run = RunFolder.create(folder) if folder is not None else None
     if run is not None:
         run.write_study(study.to_settings())
-    return _Runner(study, run, budget, callbacks, save_every, baselines=baselines).go()
+    return _Runner(study, run, budget, callbacks, save_every, None, baselines, measuring).go()
 
 
 def resume(
@@ -93,11 +94,12 @@ class _Runner:
         save_every: float,
         recorded: tuple[Plan, str] | None = None,
         baselines: bool = True,
+        measuring: bool = False,
     ):
         self.started = time.perf_counter()
         self.study, self.run, self.budget = study, run, budget
         self.callbacks, self.save_every = callbacks, save_every
-        self.recorded, self.with_baselines = recorded, baselines
+        self.recorded, self.with_baselines, self.measuring = recorded, baselines, measuring
         self.fingerprint = fingerprint(study.dataset)
         if recorded is not None and recorded[1] != self.fingerprint:
             raise RunError(f"run={str(run.path if run else '')!r}: its data has changed since it began; start it anew")
@@ -185,6 +187,7 @@ class _Runner:
             listeners=[story] if story is not None else [],
             checkpoint=self.run.checkpoint if self.run is not None and story is not None else None,
             save_every=self.save_every,
+            measuring=self.measuring and story is not None,
         )
 
     def _compile(self, training: Training) -> None:
@@ -403,6 +406,7 @@ class _Story:
     def _epoch(self, report: Any) -> None:
         columns = {**report.values, **{f"train_{n}": v for n, v in report.train.items()}}
         columns.update({f"validation_{name}": value for name, value in report.validation.items()})
+        columns.update({f"measured_{name}": value for name, value in report.measured.items()})
         for place, member in enumerate(report.members.tolist()):
             values = {name: column[place] for name, column in columns.items()}
             self._stream.write(event="epoch", epoch=report.epoch, member=member, **values)

@@ -254,6 +254,7 @@ class Study:
         callbacks: Sequence[Callable[[dict[str, Any]], None]] = (),
         save_every: float = 5.0,
         baselines: bool = True,
+        measure: bool = False,
     ) -> "Result":
         """Train the study.
 
@@ -263,6 +264,8 @@ class Study:
             callbacks: called with each event.
             save_every: seconds between saves; 0 saves after every epoch.
             baselines: whether to fit scikit-learn's baselines on the same rows.
+            measure: whether to note, before each epoch, the length of the gradient, of the weights and of the
+                step (the radius of its trust region). Measuring never changes the run.
 
         Returns:
             The result.
@@ -274,7 +277,7 @@ class Study:
         from .run import run_study
 
         parsed = Budget.parse(budget) if budget is not None else None
-        return run_study(self, folder, parsed, callbacks, save_every, baselines)
+        return run_study(self, folder, parsed, callbacks, save_every, baselines, measure)
 
     def to_settings(self, resolved: Resolved | None = None) -> dict[str, Any]:
         """The study as a settings file says it; with a decision, so that it repeats the run exactly."""

@@ -1,0 +1,223 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import fathom as fm
+from fathom.errors import RunError
+from fathom.report import write_report
+
+from .runs import make_run
+
+VOID = {"meta", "br"}
+
+
+class Page(HTMLParser):
+    """The elements of a page; fails where a tag is closed that is not open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.text = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append((self.open[-1] if self.open else "", data))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def words(self, tag):
+        return [text for where, text in self.text if where == tag]
+
+
+def report(folder, **more):
+    return write_report(make_run(folder / "run", **more)).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    return report(tmp_path_factory.mktemp("report"), notes=("2 rows have no value",))
+
+
+def test_the_report_is_one_file_that_needs_no_other(usual):
+    page = Page(usual)
+    assert not page.all("script") and not page.all("link") and not page.all("img") and not page.all("iframe")
+    addresses = re.findall(r"https?://[^\"'\s<)]+", usual)
+    assert set(addresses) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "url(" not in usual.replace("url(#", "") and "@import" not in usual
+
+
+def test_the_answer_comes_first_then_three_numbers_then_one_picture(usual):
+    page = Page(usual)
+    order = [name for name, _ in page.elements if name in ("h1", "dd", "svg", "h2")]
+    assert order[:5] == ["h1", "dd", "dd", "dd", "svg"]
+    assert page.words("h1")[0].startswith("Predicts species with 95.0\u202f% accuracy")
+    assert page.words("dd") == ["0.950", "0.940", "0.910"]
+
+
+def test_the_rest_follows_in_the_order_that_a_careful_reader_asks_for(usual):
+    assert Page(usual).words("h2") == [
+        "How they learned",
+        "What mattered",
+        "Members",
+        "Against the baselines",
+        "Plan",
+        "Data",
+        "Where the time went",
+        "What to do next",
+    ]
+
+
+def test_every_picture_has_words_for_who_does_not_see_it(usual):
+    pictures = Page(usual).all("svg")
+    assert len(pictures) >= 6
+    assert all(picture["role"] == "img" and len(picture["aria-label"]) > 10 for picture in pictures)
+    assert all(re.fullmatch(r"0 0 \d+(\.\d+)? \d+(\.\d+)?", picture["viewbox"]) for picture in pictures)
+
+
+def test_no_two_elements_share_a_name(usual):
+    names = [attributes["id"] for _, attributes in Page(usual).elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    used = re.findall(r"url\(#([^)]+)\)|aria-labelledby=\"([^\"]+)\"", usual)
+    assert {one or other for one, other in used} <= set(names)
+
+
+def test_the_page_is_for_every_ground_and_width(usual):
+    for query in ("prefers-color-scheme: dark", "@media print", "max-width: 620px"):
+        assert query in usual
+    assert 'name="viewport"' in usual
+    assert not re.search(
+        r'(fill|stroke)="(#|black|white|rgb)', usual
+    )  # every color comes from the style sheet
+
+
+def test_what_scrolls_can_be_reached_by_keyboard(usual):
+    page = Page(usual)
+    scrolling = [
+        a for name, a in page.elements if "scroll" in (a.get("class") or "").split() or name == "pre"
+    ]
+    assert scrolling and all(attributes.get("tabindex") == "0" for attributes in scrolling)
+
+
+def test_text_from_the_data_is_escaped(tmp_path):
+    text = report(tmp_path, target="<script>alert(1)</script>", notes=('a "quoted" <b>note</b> & more',))
+    page = Page(text)
+    assert not page.all("script") and not page.all("b")[1:]  # the one bold word is the mark
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert 'a "quoted" <b>note</b> & more' in "".join(page.words("li"))
+
+
+def test_the_table_of_members_is_best_first_and_at_most_200_rows(tmp_path):
+    text = report(tmp_path, rates=tuple(0.001 * (i + 1) for i in range(120)), folds=2)
+    table = text.split('aria-label="Members"')[1].split("</table>")[0]
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", table, re.S)[1:]
+    scores = [float(re.findall(r"<td[^>]*>(.*?)</td>", row)[3].replace("−", "-")) for row in rows]
+    assert len(rows) == 200 and scores == sorted(scores, reverse=True)
+    assert "240 networks" in text and "the first 200 are shown" in text
+
+
+def test_a_large_study_is_gathered_before_it_is_drawn(tmp_path):
+    """400 members of 60 epochs: the page stays small, so opening and drawing it stay quick."""
+    text = report(tmp_path, rates=tuple(0.001 * 1.05**i for i in range(80)), folds=5, epochs=60)
+    assert len(text) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("options", "title"),
+    [
+        ({"rates": (0.01, 0.1, 1.0), "diverged": (2,)}, "Learning rates above 0.1 diverge; the best is 0.1"),
+        ({"rates": (0.01, 0.1, 1.0)}, "The best learning rate is 0.1"),
+        ({"rates": (0.1, 0.001, 0.01)}, "The best learning rate, 0.001, is the smallest tried"),
+        ({"rates": (0.1, 1.0, 0.01)}, "The best learning rate, 1, is the largest tried"),
+        ({"overfit": True}, "After epoch 4 training loss goes on falling and validation loss rises"),
+        ({}, "Validation loss falls to the end"),
+        ({}, "The best candidate was still improving at its last epoch"),
+        ({"baselines": {"linear": 0.97}}, "A baseline (linear) does better than the ensemble"),
+        ({"baselines": {"linear": 0.95}}, "The ensemble and the best baseline (linear) score the same"),
+        ({"baselines": {"linear": 0.50}}, "The ensemble is ahead of every baseline"),
+        (
+            {"baselines": {"linear": 0.94}},
+            "The ensemble is ahead of every baseline, by less than the intervals",
+        ),
+        ({"baselines": {}}, "The ensemble reaches accuracy 0.950"),
+        ({}, "Most of 8.0\u202fs went into compiling"),
+    ],
+)
+def test_a_title_says_what_its_chart_shows(tmp_path, options, title):
+    assert any(title in heading for heading in Page(report(tmp_path, **options)).words("h3"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rates": (0.01,), "folds": 1, "epochs": 1},
+        {"rates": (0.01, 0.1), "folds": 1, "epochs": 2, "diverged": (0,)},
+        {"dropped": (0, 2), "epochs": 8},
+        {"test": False},
+        {"baselines": {}},
+        {"kind": "regression", "metric": "rmse", "baselines": {"mean": 30.0, "linear": 9.0}},
+        {"extra": [{"optimizer": "adamw"}, {"optimizer": "sgd"}, {"optimizer": "lion"}]},
+        {"extra": [{"patience": None}, {"patience": 3.0}, {"patience": 5.0}]},
+        {"extra": [{"width": 8}, {"width": 16, "momentum": 0.5}, {"model": "linear"}]},
+    ],
+    ids=[
+        "one",
+        "diverged",
+        "dropped",
+        "no test",
+        "no baselines",
+        "regression",
+        "words",
+        "infinity",
+        "several models",
+    ],
+)
+def test_whatever_a_run_holds_the_report_is_whole(tmp_path, options):
+    text = report(tmp_path, **options)
+    page = Page(text)
+    assert page.words("h1") and page.all("svg") and "fathom predict" in text
+    assert not re.search(
+        r"\b(nan|NaN|None|undefined|inf)\b", re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+    )
+
+
+def test_what_to_do_next_is_two_commands(usual, tmp_path):
+    commands = (
+        usual.split('id="what-to-do-next"')[1]
+        .split("<pre")[1]
+        .split("</pre>")[0]
+        .split(">", 1)[1]
+        .splitlines()
+    )
+    assert len(commands) == 2
+    assert re.match(r"fathom predict \S+ new.csv", commands[0])
+    assert commands[1].startswith("fathom fit iris --budget 1m")
+
+
+def test_an_unfinished_run_has_no_report(tmp_path):
+    folder = make_run(tmp_path / "run")
+    (folder / "result.json").unlink()
+    with pytest.raises(RunError, match=r"is not finished; go on with: fathom resume"):
+        write_report(folder)
+    with pytest.raises(RunError, match=r"holds no study\.toml"):
+        fm.write_report(tmp_path)
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    folder = make_run(tmp_path / "run")
+    (folder / "members.jsonl").write_text('{"event": ')
+    with pytest.raises(RunError, match=r"members\.jsonl is damaged"):
+        write_report(folder)

@@ -86,7 +86,8 @@ def main() -> float:
     row = result.table()[0]
     print(
         f"best of {population.members}: learning rate {row['learning_rate']:.4f}, "
-        f"dropout {row['dropout']:.1f}, epoch {row['best_epoch'] + 1}; validation accuracy {row['best_score']:.3f}"
+        f"dropout {row['dropout']:.1f}, epoch {row['best_epoch'] + 1}; "
+        f"validation accuracy {row['best_score']:.3f}"
     )
     accuracy = float(evaluate(result.state(result.best), {"x": test_x, "y": test_y})["accuracy"])
     print(f"test accuracy {accuracy:.3f}")

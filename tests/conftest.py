@@ -14,10 +14,10 @@ os.environ.setdefault(
 )
 os.environ.update(arrange(os.environ).variables)
 
-from jaxtyping import install_import_hook  # noqa: E402
+from jaxtyping import install_import_hook
 
-# Every annotation is checked at each call. Not in data/ and cli/, the doors of the house: what comes in there may
-# be anything, and is refused in Fathom's own words, which their tests read.
+# Every annotation is checked at each call. Not in data/ and cli/, the doors of the house: what comes in there
+# may be anything, and is refused in Fathom's own words, which their tests read.
 _FLOORS = (
     "engine",
     "models",

@@ -1,4 +1,4 @@
-"""The run-time check of annotations: a whole number may stand where a float is asked for, as type checkers have it."""
+"""The run-time check of annotations; a whole number may stand where a float is asked for."""
 
 from beartype import BeartypeConf, beartype
 

@@ -115,7 +115,7 @@ def test_draws_lie_in_their_ranges_and_do_not_depend_on_how_many_follow(samples,
 
 
 def test_a_logarithmic_draw_is_uniform_in_the_logarithm():
-    """Oracle: the mean of the uniform law, within four of its standard errors (a Sobol sequence is far closer)."""
+    """Oracle: the mean of the uniform law, within four of its standard errors (Sobol is far closer)."""
     draws = np.log10([d.salt for d in s.expand(Dish(salt=s.log_range(0.01, 100)), 256)])
     assert abs(draws.mean()) < 4 * (4 / math.sqrt(12)) / math.sqrt(256)
     assert draws.min() < -1.9 and draws.max() > 1.9

@@ -22,7 +22,10 @@ TRAIN, HELD = regression(40), regression(16, seed=8)
 RATES = [0.01, 0.02, 1e30, 0.04, 0.3, 0.06]
 
 
-def run(folder=None, rates=RATES, rungs=(Rung(0.5, 4),), train=TRAIN, **more):
+RUNGS = (Rung(0.5, 4),)
+
+
+def run(folder=None, rates=RATES, rungs=RUNGS, train=TRAIN, **more):
     population = net_population(learning_rate=rates, seed=[0, 1, 2, 0, 1, 2])
     settings = {"epochs": 8, "batch_size": 16, "lane_width": 2, "patience": 2.0, "rungs": rungs, **more}
     return population.run(train, HELD, checkpoint=folder, save_every=0.0, **settings)
@@ -122,7 +125,7 @@ def test_another_population_is_refused(saved, other):
         **other,
     }
     train = settings.pop("train", TRAIN)
-    with pytest.raises(RunError, match="checkpoint=.* holds another population; give an empty folder"):
+    with pytest.raises(RunError, match=r"checkpoint=.* holds another population; give an empty folder"):
         population.run(train, HELD, checkpoint=saved, **settings)
 
 

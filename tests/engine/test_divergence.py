@@ -100,7 +100,7 @@ def test_weights_that_overflow_count_without_a_loss():
 
 def test_all_diverged_is_an_error():
     population = net_population(learning_rate=[HUGE, 2 * HUGE])
-    with pytest.raises(TrainingError, match="every one of the 2 members diverged.*lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"every one of the 2 members diverged.*lower the learning rate"):
         population.run(TRAIN, HELD, epochs=EPOCHS, batch_size=BATCH, lane_width=1)
 
 

@@ -39,6 +39,6 @@ def test_memory():
     assert held > 1e8
     check_memory(held // 2, devices)
     with pytest.raises(
-        UsageError, match="this study needs .* GB and the devices allow .* GB; train fewer members"
+        UsageError, match=r"this study needs .* GB and the devices allow .* GB; train fewer members"
     ):
         check_memory(held, devices)  # two CPU devices share the machine's memory

@@ -1,4 +1,4 @@
-"""A network, a task and a recipe as one member. Oracle: the bare module under Optax's own AdamW, a step at a time."""
+"""A network, a task and a recipe as one member. Oracle: the bare module under Optax's own AdamW."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The population as a user meets it. Oracles: a plain loop over the same batches, and NumPy's own gradients."""
+"""The population as a user meets it. Oracles: a plain loop over the same batches; gradients by hand."""
 
 import equinox as eqx
 import jax
@@ -59,8 +59,7 @@ def trained():
 
 def test_a_net_with_its_own_key_follows_the_loop(trained):
     functions = trained.population.functions
-    for member, (rate, seed) in enumerate([(0.02, 4), (0.3, 5), (0.06, 6)]):
-        *_, last = loop(functions, Feed.of(TRAIN, HELD), seed, {"noise": 0.05, "learning_rate": rate}, 3, 16)
+    *_, last = loop(functions, Feed.of(TRAIN, HELD), 6, {"noise": 0.05, "learning_rate": 0.06}, 3, 16)
     assert last[1] == 8
     short = net_population(learning_rate=[0.02, 0.3, 0.06], seed=[4, 5, 6])
     result = short.run(TRAIN, HELD, epochs=3, batch_size=16, lane_width=1)
@@ -148,7 +147,7 @@ def test_a_key_that_depends_on_its_neighbors_gets_a_lane_of_its_own():
     population = Population(
         rbg_init, lambda key, batch, settings: (key, {"loss": 0.0}), None, {"a": [1, 2, 3, 4]}
     )
-    with pytest.raises(UsageError, match="state: itself is no threefry2x32 key, .* use lane_width=1"):
+    with pytest.raises(UsageError, match=r"state: itself is no threefry2x32 key, .* use lane_width=1"):
         population.run(TRAIN, epochs=1, lane_width=2)
     result = population.run(TRAIN, epochs=1, batch_size=40)
     assert result._training.cohorts[0].kind.width == 1
@@ -233,7 +232,7 @@ def test_misuse_is_one_sentence(wrong, message):
 def test_a_missing_score_is_misuse():
     population = Population(slope_init, slope_step, lambda w, split: {"error": 0.0}, {"learning_rate": RATES})
     with pytest.raises(
-        UsageError, match="score='loss' is not among the metrics that evaluate returns .error.;"
+        UsageError, match=r"score='loss' is not among the metrics that evaluate returns .error.;"
     ):
         population.run(TRAIN, HELD, epochs=1, lane_width=1)
 

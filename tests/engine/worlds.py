@@ -59,7 +59,7 @@ def net_population(**settings):
 
 
 def loop(functions, feed, seed, settings, epochs, batch_size, fold=0):
-    """The slow reference: one member, a plain Python loop. Yields (epoch, step, state, loss) after each step."""
+    """The slow reference: one member in a plain loop. Yields (epoch, step, state, loss) after each step."""
     settings = {name: jnp.float32(value) for name, value in settings.items()}
     state = functions.init(jax.random.key(np.uint32(seed)), settings)
     step = jax.jit(lambda state, batch: run_step(functions, state, batch, settings))
@@ -67,18 +67,17 @@ def loop(functions, feed, seed, settings, epochs, batch_size, fold=0):
     for epoch in range(epochs):
         order = epoch_order(feed, seed, fold, epoch, steps * rows).reshape(steps, rows)
         for index in range(steps):
-            batch = jax.tree.map(lambda a, chosen=order[index]: a[min(fold, len(a) - 1), chosen], feed.examples)
+            chosen = order[index]
+            batch = jax.tree.map(lambda a, rows=chosen: a[min(fold, len(a) - 1), rows], feed.examples)
             state, metrics = step(state, batch)
             yield epoch, epoch * steps + index, state, float(metrics.get("loss", 0.0))
 
 
 def bits(tree):
     """The bytes of every array of a tree, to be compared exactly."""
-    arrays = [
-        jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a
-        for a in jax.tree.leaves(tree)
-    ]
-    return [np.asarray(a).tobytes() for a in arrays]
+    leaves = jax.tree.leaves(tree)
+    plain = [jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a for a in leaves]
+    return [np.asarray(a).tobytes() for a in plain]
 
 
 def member_bits(result, member):

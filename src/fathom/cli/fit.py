@@ -72,6 +72,9 @@ def fit(
     out: Annotated[
         str | None, Parameter(help="The run's folder; runs/NAME, with the next free number, if not given.")
     ] = None,
+    measure: Annotated[
+        bool, Parameter(negative=(), help="Note gradient, weight and step lengths, an epoch at a time.")
+    ] = False,
     plan_only: Annotated[bool, Parameter(negative=(), help="Print what would be trained, and stop.")] = False,
     common: Common = PLAIN,
 ) -> None:
@@ -87,4 +90,8 @@ def fit(
         print_json(plan.to_dict()) if common.json else say(str(plan))
         return
     folder = run_folder(out, settings)
-    watch(folder, study.task.metric, common, lambda callbacks: study.run(folder, cost, callbacks=callbacks))
+
+    def run(callbacks: Any) -> Any:
+        return study.run(folder, cost, callbacks=callbacks, measure=measure)
+
+    watch(folder, study.task.metric, common, run)

@@ -34,8 +34,10 @@ def settings_for(
     if names := list(models):
         tables = [_model(name, settings.get("model")) for name in names]
         settings["model"] = tables[0] if len(tables) == 1 else tables
+    # Where no file gives a recipe, its settings are changes to the default search, not a recipe of their own.
+    room = "recipe" if "recipe" in settings else "search"
     for change in changes:
-        apply_change(settings, change)
+        apply_change(settings, re.sub(r"^\s*recipe\.", f"{room}.", change))
     return settings
 
 

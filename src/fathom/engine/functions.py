@@ -130,7 +130,7 @@ def _is_abstract_array(leaf: Any) -> bool:
 
 def _key_impl(leaf: Any):
     """How a typed random key is generated, or None for a plain array."""
-    if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return None
     found: list[Any] = []
     jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), leaf)
@@ -139,6 +139,6 @@ def _key_impl(leaf: Any):
 
 def _plain_aval(leaf: Any) -> jax.ShapeDtypeStruct:
     shape = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.eval_shape(jax.random.key_data, shape)
     return shape

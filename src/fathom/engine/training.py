@@ -239,7 +239,7 @@ class Training:
         rate = self.seconds / max(1, done)
         per_candidate = len(self.records) / max(1, len(set(self.groups.values())))
         epochs = max(cohort.spec.epochs for cohort in self.cohorts)
-        left = pace.seconds * 1.1 - self.seconds
+        left = pace.seconds - self.seconds
         fits = math.floor(left / (rate * per_candidate * epochs * (1 - rung.at)))
         return max(1, min(rung.keep, fits))
 

@@ -123,5 +123,6 @@ def seconds_figure(record: Record) -> Figure:
     title = f"Most of {format_seconds(total)} went into {rows[0]['part']}"
     label = f"{title}. " + "; ".join(f"{row['part']} {row['text']}" for row in rows)
     devices = record.plan.get("devices", 1)
-    caption = f"Wall-clock time of the whole run, {format_seconds(total)}, on {devices} device{'s' * (devices > 1)}."
+    where = f"{devices} device{'s' * (devices > 1)}"
+    caption = f"Wall-clock time of the whole run, {format_seconds(total)}, on {where}."
     return Figure(title, (to_svg(bars + text, {"rows": rows}, label, "seconds"),), caption)

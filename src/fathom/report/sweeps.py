@@ -98,7 +98,7 @@ def _by_value(record: Record, name: str, rows: list[dict[str, Any]]) -> list[dic
 
 
 def _within_reach(record: Record, usable: Sequence[Candidate]) -> list[float]:
-    """Scores for the axis to hold: the better two thirds, so that a hopeless candidate does not flatten it."""
+    """Scores for the axis to hold: the better two thirds, so that a hopeless one does not flatten it."""
     scores = sorted((c.score for c in usable), reverse=record.rising)
     ends = [c.score + sign * c.spread for c in usable[:3] for sign in (-1, 1)]
     return scores[: max(3, math.ceil(2 * len(scores) / 3))] + ends

@@ -29,6 +29,7 @@ def card(summary: dict[str, Any]) -> str:
     tag = f"tabular-{summary['task']}"
     chosen = {name: _setting(value) for name, value in summary["chosen"]["settings"].items() if value != ""}
     notes = "\n".join(f"- {_line(note)}" for note in data["notes"]) or "- nothing stood out"
+    seconds = format_seconds(summary["seconds"]["total"])
     programs = f"{summary['programs']} compiled program{'s' * (summary['programs'] > 1)}"
     return f"""---
 library_name: fathom
@@ -64,7 +65,7 @@ Where the data comes from and who it is about: {_OPEN}
 
 ## Training
 
-{format_count(summary["members"])} networks in {programs}, {format_seconds(summary["seconds"]["total"])} in all.
+{format_count(summary["members"])} networks in {programs}, {seconds} in all.
 The chosen one:
 
 {_table(["setting", "value"], list(chosen.items()))}
@@ -81,14 +82,15 @@ def _results(summary: dict[str, Any]) -> str:
     better = "higher" if summary["greater_is_better"] else "lower"
     if test["score"] is None:
         score = format_number(float(summary["validation"]["score"]))
-        return f"No test rows were kept. Validation {metric} of the chosen candidate: {score} ({better} is better)."
+        score = f"{score} ({better} is better)"
+        return f"No test rows were kept. Validation {metric} of the chosen candidate: {score}."
     networks = len(summary["ensemble"]["members"])
     rows = [(f"ensemble of {networks}", test["ensemble_score"]), ("chosen network", test["score"])]
     rows += [(f"baseline: {name.replace('_', ' ')}", b["score"]) for name, b in summary["baselines"].items()]
     cells = [(name, "–" if score is None else format_number(float(score))) for name, score in rows]
     warm = ""
     if summary["task"] == "classification":
-        warm = "\nProbabilities are calibrated on validation rows: a temperature for each network, one for all."
+        warm = "\nProbabilities are calibrated on validation rows by temperatures."
     where = f"{format_count(test['rows'])} test rows, looked at once, after everything was chosen"
     return f"{where}; {better} is better.{warm}\n\n{_table(['model', metric], cells)}"
 

@@ -9,8 +9,11 @@ from ..engine.budget import Budget
 from ..engine.rungs import Rung, halving, rung_work
 from ..look import format_bytes, format_count, format_seconds
 
-_RESERVE = 0.06  # share of a time budget that choosing, writing and the report may take
+RESERVE = 3.0  # seconds of a time budget that choosing, writing and the report may take
+_HOPE = 1.1  # planned for this much more than the measured speed allows: where it is not reached, rungs drop more
 _LEAST_EPOCHS = 4
+_STEP = 20e-6  # seconds that a step takes on one core however small the network is
+_RATE = 60e9  # operations a second of one core in products of a batch and a matrix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +97,15 @@ class Plan:
         """Member-epochs of the plan, dropped members counted as far as they go."""
         return sum(c.members * c.epochs for c in self.cohorts) * rung_work(self.rungs, self.candidates)
 
+    @property
+    def guess(self) -> float:
+        """Seconds of training, guessed from the size alone: a fixed cost a step, and six operations for each
+        parameter and example.
+        """
+        share = rung_work(self.rungs, self.candidates)
+        each = [c.steps * (_STEP + 6 * c.parameters * c.batch / _RATE) * c.epochs * c.members for c in self.cohorts]
+        return sum(each) * share / self.devices
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON-safe values; nan as None."""
         values = dataclasses.asdict(self)
@@ -124,10 +136,14 @@ class Plan:
                 f"{format_count(cohort.parameters)} parameters, {format_bytes(cohort.member_bytes)} each, "
                 f"{cohort.epochs} epochs x {cohort.steps} steps of {cohort.batch}"
             )
-            lines.append(f"    a program of its own because of {cohort.why}")
+            if len(self.cohorts) > 1:
+                lines.append(f"    a program of its own because of {cohort.why}")
         for rung in self.rungs:
             lines.append(f"  after {rung.at:.0%} of the epochs the best {rung.keep} candidates go on")
-        seconds = "measured when it runs" if math.isnan(self.seconds) else f"about {format_seconds(self.seconds)}"
+        if math.isnan(self.seconds):
+            seconds = f"roughly {format_seconds(self.guess)}, guessed from the size"
+        else:
+            seconds = f"about {format_seconds(self.seconds)}, measured"
         lines.append(f"  memory {format_bytes(self.bytes)}; training time {seconds}")
         return "\n".join(lines)
 
@@ -192,7 +208,7 @@ def resolve(
             samples = max(1, round(budget.amount / (per_candidate * grid))) if sampled else samples
         chosen = int(budget.amount) if budget is not None and budget.kind == "epochs" else 0
         return Resolved(samples, chosen, with_rungs(grid * samples, sampled))
-    affordable = (budget.amount * (1 - _RESERVE) - spent) / (rate * per_candidate)  # candidate-epochs
+    affordable = _HOPE * max(1.0, budget.amount - RESERVE - spent) / (rate * per_candidate)  # candidate-epochs
 
     def cost(count: int, length: int, halve: bool) -> float:
         return grid * count * length * rung_work(with_rungs(grid * count, halve), grid * count)

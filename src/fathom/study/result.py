@@ -106,6 +106,8 @@ def answer(summary: dict[str, Any]) -> str:
     name = (max if rising else min)(baselines, key=lambda n: baselines[n]["score"])
     best = baselines[name]["score"]
     label = name.replace("_", " ")
+    if _value(metric, best) == _value(metric, score):
+        return f"{own}; the best baseline ({label}) does as well."
     if (best > score) if rising else (best < score):
         return f"{label.capitalize()} does better: {_value(metric, best)} against {_value(metric, score)} for the networks."
     return f"{own}, against {_value(metric, best)} for the best baseline ({label})."

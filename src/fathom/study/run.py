@@ -20,7 +20,7 @@ from ..objectives import METRICS
 from .baselines import baseline_outputs, fit_baselines
 from .choose import Standing, ensemble_members, indistinguishable, standings, temperature
 from .members import CohortMembers, Member
-from .plan import Plan, Resolved
+from .plan import RESERVE, Plan, Resolved
 from .predictor import Part, Predictor, score_all, stand_alone
 from .result import Result
 from .run_folder import MEMBERS, MODEL, RunFolder, Stream, clean, fingerprint, now
@@ -74,12 +74,24 @@ def resume(
     """
     run = RunFolder.open(folder)
     if run.finished:
+        if run.checkpoint.folder.exists():  # stopped between the result and what is drawn from it
+            write_faces(run)
         return Result.load(folder)
     settings = run.read_study()
     if data is None and str(settings.get("data", "")).startswith("(in memory"):
         raise RunError(f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)")
     study = Study.from_settings(settings, data, architectures, loss)
     return _Runner(study, run, None, callbacks, save_every, run.read_plan()).go()
+
+
+def write_faces(run: RunFolder) -> None:
+    """Write what is drawn from a finished run's result, then forget what a resume would need."""
+    from ..report import write_report
+    from .card import write_card
+
+    write_card(run)
+    write_report(run.path)
+    run.checkpoint.clear()
 
 
 class _Runner:
@@ -191,11 +203,13 @@ class _Runner:
         )
 
     def _compile(self, training: Training) -> None:
-        programs = 2 * len(training.cohorts)
-        self.tell("compile", state="start", programs=programs)
+        programs = len(training.cohorts)
+        if not self.seconds["compile"]:  # after a rate was measured, the programs are there
+            self.tell("compile", state="start", programs=programs)
         seconds = training.compile()
         self.seconds["compile"] += seconds
-        self.tell("compile", state="end", programs=programs, seconds=seconds)
+        if seconds:
+            self.tell("compile", state="end", programs=programs, seconds=seconds)
 
     def _resolve(self) -> tuple[Resolved, dict[int, float] | None]:
         """What the budget comes to; for a time, from a rate measured on copies."""
@@ -215,7 +229,7 @@ class _Runner:
     def _pace(self, plan: Plan) -> Pace | None:
         if self.budget is None or self.budget.kind != "seconds" or np.isnan(plan.seconds):
             return None
-        return Pace(max(plan.seconds, self.budget.amount * 0.94 - (time.perf_counter() - self.started)))
+        return Pace(self.budget.amount - RESERVE - (time.perf_counter() - self.started))
 
     def _conclude(
         self,
@@ -238,17 +252,8 @@ class _Runner:
         if self.run is not None:
             predictor.save(self.run.path / MODEL)
             self.run.write_result(result.summary())
-            self._write_faces()
-            self.run.checkpoint.clear()
+            write_faces(self.run)
         return result
-
-    def _write_faces(self) -> None:
-        from ..report import write_report
-        from .card import write_card
-
-        assert self.run is not None
-        write_card(self.run)
-        write_report(self.run.path)
 
     def _predictor(
         self,
@@ -275,7 +280,8 @@ class _Runner:
     def _calibrated(self, whole: Predictor) -> Predictor:
         """Temperatures fitted on validation rows: each network on its own fold's, the ensemble on all of them."""
         feed, target = self.study.inputs.feed, self.study.dataset.target[self.study.inputs.rows]
-        held = {fold: np.setdiff1d(rows, [feed.blank]) for fold, rows in enumerate(feed.validation)}
+        parts = feed.validation if feed.validation is not None else np.zeros((0, 0), np.int32)
+        held = {fold: rows[rows != feed.blank] for fold, rows in enumerate(parts)}
         temperatures, averages, targets = [], [], []
         by_fold: dict[int, list[np.ndarray]] = {}
         for part in whole.parts:
@@ -380,6 +386,8 @@ class _Story:
         self._members = {member.index: member for member in members}
         self._settings = {c.index: c.settings() for cohort in cohorts for c in cohort.candidates}
         self._rising = runner.metric.greater_is_better
+        self._scores: dict[int, float] = {}
+        self._alive: dict[int, int] = {}
         self._best, self._done = float("nan"), 0
         self._stream = Stream(None)
 
@@ -410,20 +418,30 @@ class _Story:
         for place, member in enumerate(report.members.tolist()):
             values = {name: column[place] for name, column in columns.items()}
             self._stream.write(event="epoch", epoch=report.epoch, member=member, **values)
-        best = report.values["best_score"]
-        finite = [*best[np.isfinite(best)], *([] if np.isnan(self._best) else [self._best])]
-        self._best = float((max if self._rising else min)(finite)) if finite else self._best
-        self._done += len(report.members)
-        cohort = self._steps[self._members[int(report.members[0])].candidate]
+        numbers = report.members.tolist()
+        self._scores.update(zip(numbers, report.values["best_score"].tolist(), strict=True))
+        self._best = self._best_candidate()
+        self._done += len(numbers)
+        candidate = self._members[numbers[0]].candidate
+        cohort = self._steps[candidate]
+        self._alive[id(cohort)] = len(numbers)
         self._runner.tell(
             "epoch",
             epoch=report.epoch,
             report=report,
-            alive=len(report.members),
+            alive=sum(self._alive.values()),
             best=self._best,
-            examples=len(report.members) * cohort.steps * cohort.batch,
+            examples=len(numbers) * cohort.steps * cohort.batch,
             progress=min(1.0, self._done / self._work),
         )
+
+    def _best_candidate(self) -> float:
+        """The best mean over the members of a candidate, as the choice will see it."""
+        groups: dict[int, list[float]] = {}
+        for member, score in self._scores.items():
+            groups.setdefault(self._members[member].candidate, []).append(score)
+        means = [mean for group in groups.values() if np.isfinite(mean := np.mean(group))]
+        return float((max if self._rising else min)(means)) if means else self._best
 
     def finish(self, records: Mapping[int, MemberRecord]) -> None:
         """End the stream with what became of each member."""

@@ -33,7 +33,7 @@ _DEFAULT_FOLDS = 5
 _DEFAULT_SAMPLES = 16
 _MOST_SAMPLES = 96
 _STUDY_KEYS = (
-    "data target kind metric loss seeds folds samples test split_seed scaling budget rungs model recipe".split()
+    "data target kind metric loss seeds folds samples test split_seed scaling budget rungs model recipe search".split()
 )
 
 
@@ -64,7 +64,7 @@ class Study:
         architectures: an architecture or several; any of their fields may be swept. A perceptron of two
             hidden layers of 128 if None.
         recipe: how the networks are trained; any field may be swept, dynamic ones also drawn from a range.
-            The default search if None.
+            The default search if None; the default search with some fields changed if a mapping.
         seeds: how many seeds for each candidate, or which.
         folds: parts to cross-validate on; 1 for one division. Five below 5,000 rows if None.
         samples: draws from the recipe's ranges for each grid point, where there are ranges and no budget.
@@ -91,7 +91,7 @@ class Study:
         self,
         data: Any,
         architectures: Architecture | Sequence[Architecture] | None = None,
-        recipe: Recipe | None = None,
+        recipe: Recipe | Mapping[str, Any] | None = None,
         *,
         seeds: int | Sequence[int] = 1,
         folds: int | None = None,
@@ -115,7 +115,7 @@ class Study:
         self.test, self.split_seed, self.scaling = test, split_seed, scaling
         self.samples, self.rungs = samples, rungs
         self.split = make_split(self.dataset, test=test, folds=self.folds, seed=split_seed)
-        self.recipe = recipe if recipe is not None else default_recipe(len(self.split.train[0]))
+        self.recipe = _recipe(recipe, len(self.split.train[0]))
         self.architectures = _architectures(architectures)
         self.loss = loss or ""
         losses = self._losses()
@@ -333,14 +333,14 @@ class Study:
             raise UsageError('data=? is missing from the settings; add a line such as: data = "digits"')
         dataset = source
         if not isinstance(source, Dataset):
-            dataset = load(source, _target(source, settings), kind=settings.get("kind"))
+            dataset = load(source, settings.get("target"), kind=settings.get("kind"))
         written = settings.get("model")
         models = architectures
         if models is None and written is not None:
             models = [from_dict(one) for one in (written if isinstance(written, list) else [written])]
-        recipe = None
-        if "recipe" in settings:
-            recipe = Recipe.from_dict(settings["recipe"])
+        if "recipe" in settings and "search" in settings:
+            raise UsageError("recipe and search are both given; [search] changes the default search, keep one")
+        recipe = Recipe.from_dict(settings["recipe"]) if "recipe" in settings else settings.get("search")
         rungs = settings.get("rungs")
         plain = ("seeds", "folds", "samples", "metric", "loss", "test", "split_seed", "scaling")
         given = {name: settings[name] for name in plain if name in settings}
@@ -353,15 +353,19 @@ class Study:
         return study
 
 
-def _target(source: Any, settings: Mapping[str, Any]) -> str | None:
-    from ..data import SOURCES
+def _recipe(given: Recipe | Mapping[str, Any] | None, rows: int) -> Recipe:
+    if isinstance(given, Recipe):
+        return given
+    standard = default_recipe(rows)
+    if not given:
+        return standard
+    Recipe.from_dict(given)  # refuses unknown names
+    return dataclasses.replace(standard, **given)
 
-    bundled = isinstance(source, str) and source in SOURCES
-    return None if bundled else settings.get("target")
 
-
-def _place(function: Callable[..., Any]) -> str:
-    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
+def _place(function: Any) -> str:
+    """Where a function of the user's lives."""
+    return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def _where(source: Any, dataset: Dataset) -> str:

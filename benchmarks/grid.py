@@ -88,9 +88,16 @@ def run_torch(path: str) -> dict:
     for rate in rates:
         for decay in decays:
             torch.manual_seed(0)
-            layers = [torch.nn.Linear(64, WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, WIDTH), torch.nn.ReLU()]
+            layers = [
+                torch.nn.Linear(64, WIDTH),
+                torch.nn.ReLU(),
+                torch.nn.Linear(WIDTH, WIDTH),
+                torch.nn.ReLU(),
+            ]
             model = torch.nn.Sequential(*layers, torch.nn.Linear(WIDTH, 10))
-            optimizer = torch.optim.AdamW(model.parameters(), lr=float(rate), weight_decay=float(decay), fused=True)
+            optimizer = torch.optim.AdamW(
+                model.parameters(), lr=float(rate), weight_decay=float(decay), fused=True
+            )
             loss_of, step = torch.nn.CrossEntropyLoss(), 0
             for _ in range(EPOCHS):
                 order = torch.randperm(len(ty))
@@ -109,7 +116,10 @@ def run_torch(path: str) -> dict:
                     score = (model(vx).argmax(1) == vy).float().mean().item()
                 if score > best["validation"]:
                     with torch.no_grad():
-                        best = {"validation": score, "test": (model(ex).argmax(1) == ey).float().mean().item()}
+                        best = {
+                            "validation": score,
+                            "test": (model(ex).argmax(1) == ey).float().mean().item(),
+                        }
     return best
 
 
@@ -151,7 +161,9 @@ def measure(side: str, cache: str, rows: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--rows")
     parser.add_argument("--repeats", type=int, default=3)
@@ -181,10 +193,17 @@ def main() -> None:
               for ours in ("fathom cold", "fathom warm") if ours in medians}  # fmt: skip
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.1f}x")
-    machine = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+    cores = len(os.sched_getaffinity(0))
+    machine = {"machine": platform.machine(), "cores": cores, "python": platform.python_version()}
     if set(sides) == set(SIDES):
         RESULTS.mkdir(exist_ok=True)
-        record = {"when": time.strftime("%Y-%m-%d"), **machine, "runs": found, "medians": medians, "ratios": ratios}
+        record = {
+            "when": time.strftime("%Y-%m-%d"),
+            **machine,
+            "runs": found,
+            "medians": medians,
+            "ratios": ratios,
+        }
         (RESULTS / "grid.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -59,7 +59,7 @@ _HOMES = {
     "write_report": "report",
 }
 
-__all__ = ["__version__", "load_model", "load_run", *_ROOMS, *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", "load_model", "load_run", *_ROOMS, *_HOMES]
 
 
 def load_model(folder: Any, architecture: Any = None) -> "Predictor":

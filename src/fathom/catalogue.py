@@ -57,7 +57,9 @@ class Catalogue(Generic[Record]):
             ValueError: if the name is taken.
         """
         if record.name in self._records:
-            raise ValueError(f"{self.kind} name={record.name!r} is in the catalogue already; choose another name")
+            raise ValueError(
+                f"{self.kind} name={record.name!r} is in the catalogue already; choose another name"
+            )
         self._records[record.name] = record
         return record
 

@@ -274,12 +274,16 @@ def _check_value(name: str, value: Any, declared: Declaration) -> None:
         return
     if value is None and declared.kind == "dynamic":
         off = "" if declared.neutral is None else f"; {declared.neutral:g} switches it off"
-        raise UsageError(f"{name}=None is not a number; give one from {declared.low:g} to {declared.high:g}{off}")
+        raise UsageError(
+            f"{name}=None is not a number; give one from {declared.low:g} to {declared.high:g}{off}"
+        )
     if declared.low == -math.inf and declared.high == math.inf and declared.kind == "static":
         return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or math.isnan(value) or not declared.low <= value <= declared.high:
-        raise UsageError(f"{name}={value!r} is not allowed; give a number from {declared.low:g} to {declared.high:g}")
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not declared.low <= number <= declared.high:  # false for nan
+        raise UsageError(
+            f"{name}={value!r} is not allowed; give a number from {declared.low:g} to {declared.high:g}"
+        )
 
 
 def expand(settings: Settings, samples: int = 1, seed: int = 0) -> list[Settings]:
@@ -312,7 +316,10 @@ def expand(settings: Settings, samples: int = 1, seed: int = 0) -> list[Settings
         from scipy.stats import qmc
 
         shares = qmc.Sobol(len(ranges), rng=seed).random_base2(math.ceil(math.log2(max(2, samples))))
-        draws = [{n: r.at(float(u)) for (n, r), u in zip(ranges.items(), row, strict=True)} for row in shares[:samples]]
+        draws = [
+            {n: r.at(float(u)) for (n, r), u in zip(ranges.items(), row, strict=True)}
+            for row in shares[:samples]
+        ]
     grid = itertools.product(*swept.values())
     points = [dict(zip(swept, point, strict=True)) for point in grid]
     return [dataclasses.replace(settings, **point, **draw) for point in points for draw in draws]  # pyright: ignore

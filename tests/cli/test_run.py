@@ -25,6 +25,8 @@ TINY = (
     "recipe.epochs=4",
     "--set",
     "recipe.learning_rate=[0.01, 0.1]",
+    "--set",
+    "samples=1",
     "--folds",
     "2",
 )

@@ -104,6 +104,8 @@ def test_the_plan_is_shown_without_training(fathom, tmp_path, monkeypatch):
         "linear",
         "--set",
         "recipe.learning_rate=[0.01,0.1]",
+        "--set",
+        "samples=1",
         "--folds",
         "2",
         "--plan-only",

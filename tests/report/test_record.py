@@ -57,4 +57,5 @@ def test_a_log_axis_has_round_ticks_within_its_ends(ends, ticks):
 
 def test_an_axis_has_room_even_for_one_value():
     assert padded([2.0]) == pytest.approx([1.9, 2.1]) and padded([0.0])[0] < 0 < padded([0.0])[1]
+    assert padded([0.9, 1.0], most=1.0)[1] == pytest.approx(1.0015)
     assert padded([]) == pytest.approx([-0.06, 1.06])

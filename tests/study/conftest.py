@@ -1,5 +1,10 @@
 """Studies that several tests look at; each is trained once."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import fathom as fm
@@ -16,6 +21,14 @@ def small_regression(**more):
     """Diabetes, one architecture, two learning rates, one division of the rows."""
     recipe = fm.Recipe(learning_rate=[0.003, 0.03], epochs=4)
     return fm.Study(more.pop("data", "diabetes"), MLP(width=8, depth=1), recipe, folds=1, **more)
+
+
+def in_a_process_of_its_own(code, *arguments, cwd):
+    """Run a program with this library and these tests in reach, whatever the folder."""
+    here = Path(__file__).parents[2], Path(fm.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, here))}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 import fathom as fm
 from fathom.errors import DataError, RunError, UsageError
+
+from .conftest import in_a_process_of_its_own
 
 #: Loads a model where the data, and what reads data, is out of reach, and writes what it predicts.
 ALONE = """
@@ -33,8 +32,7 @@ def test_a_loaded_model_predicts_the_same_bits_in_another_process(grid, tmp_path
     moved.mkdir()
     for name in ("model.json", "weights.safetensors"):
         (moved / name).write_bytes((result.run.path / "model" / name).read_bytes())
-    command = [sys.executable, "-c", ALONE, str(moved), str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    ended = in_a_process_of_its_own(ALONE, moved, tmp_path / "x.npy", tmp_path / "y.npy", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), result.ensemble.predict_proba(x))
 

@@ -1,7 +1,5 @@
 import json
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ import fathom as fm
 from fathom.errors import RunError, UsageError
 from fathom.models import MLP, Linear
 
-from .conftest import small_grid, small_regression
+from .conftest import in_a_process_of_its_own, small_grid, small_regression
 from .test_run import assert_same_bits, numbers
 
 #: The small grid in a process of its own, which kills itself in the middle of training.
@@ -73,7 +71,7 @@ def assert_same_run(resumed, whole):
 
 def test_a_killed_run_goes_on_to_the_same_numbers(whole, tmp_path):
     folder = tmp_path / "run"
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(folder)], capture_output=True, text=True)
+    ended = in_a_process_of_its_own(KILLED, folder, cwd=tmp_path)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not (folder / "result.json").exists() and (folder / "state").is_dir()
     with pytest.raises(RunError, match=r"is not finished; go on with: fathom resume"):

@@ -9,8 +9,10 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 import fathom as fm
 from fathom.data import Table
+from fathom.engine.training import Pace
 from fathom.errors import RunError, TrainingError
 from fathom.models import MLP
+from fathom.study import plan as planning
 from fathom.study import run as running
 
 from .conftest import small_grid, small_regression
@@ -253,13 +255,29 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
 
 def test_a_budget_of_time_is_resolved_once_and_written_down(tmp_path):
     recipe = fm.Recipe(learning_rate=fm.log_range(3e-3, 3e-2), epochs=5)
-    study = fm.Study("iris", MLP(width=8, depth=1), recipe, folds=2)
-    result = study.run(tmp_path / "run", "2s", baselines=False)
+    study = fm.Study("iris", MLP(width=8, depth=1), recipe, folds=1, rungs=())
+    result = study.run(tmp_path / "run", "1s", baselines=False)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     settings = tomllib.loads((tmp_path / "run" / "study.toml").read_text())
-    assert plan["budget"] == "2 s" and plan["seconds"] > 0 and plan["cohorts"][0]["seconds_per_epoch"] > 0
+    assert plan["budget"] == "1 s" and plan["seconds"] > 0 and plan["cohorts"][0]["seconds_per_epoch"] > 0
     assert plan["samples"] == settings["samples"] and "budget" not in settings
-    assert result.summary()["members"] == 2 * plan["samples"]
-    again = fm.Study.from_settings(settings).run(baselines=False)
-    assert again.summary()["members"] == result.summary()["members"]
-    assert again.summary()["validation"] == result.summary()["validation"]
+    assert settings["recipe"]["epochs"] == plan["epochs"] or plan["epochs"] == 0
+    assert settings["rungs"] == plan["rungs"]
+    assert result.summary()["members"] == plan["samples"]
+    again = fm.Study.from_settings(settings)
+    assert again.cohorts(again.resolve(None)) == study.cohorts(
+        planning.Resolved(plan["samples"], plan["epochs"], tuple(fm.Rung(**rung) for rung in plan["rungs"]))
+    )
+
+
+def test_a_run_that_was_slower_than_planned_is_repeated_as_it_went(tmp_path, monkeypatch):
+    """A clock that is always late makes each rung keep a single candidate; the settings file says so."""
+    monkeypatch.setattr(running._Runner, "_pace", lambda self, plan: Pace(0.0))
+    result = small_grid(rungs=[fm.Rung(0.5, 3)]).run(tmp_path / "run", baselines=False)
+    monkeypatch.undo()
+    assert result.summary()["status"] == {"dropped": 12, "finished": 4}
+    (slower,) = [line for line in lines(result) if line["event"] == "slower"]
+    assert (slower["planned"], slower["kept"]) == (3, 1)
+    settings = tomllib.loads((tmp_path / "run" / "study.toml").read_text())
+    assert settings["rungs"] == [{"at": 0.5, "keep": 1}]
+    assert_same_bits(fm.Study.from_settings(settings).run(baselines=False), result)

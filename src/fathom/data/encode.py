@@ -102,7 +102,9 @@ class Encoder:
         if scaling != "none":
             center, scale = _moments(values)
         if scaling == "shared" and scale.size:
-            scale = np.full_like(scale, np.sqrt(np.square(values - center).mean()) or 1.0)
+            varying = np.ptp(values, axis=0) > 0
+            size = float(scale[varying].max(initial=1e-300))  # out of the squares, which could overflow
+            scale[varying] = size * np.sqrt(np.square(scale[varying] / size).mean())
         if scaling in ("pca", "zca", "cholesky") and values.shape[1]:
             rotation = whitening((values - center) / scale, scaling)
         goal = np.zeros((1, 1)) if target is None else np.asarray(target, dtype=np.float64)[rows][:, None]

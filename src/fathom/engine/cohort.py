@@ -78,7 +78,7 @@ class Cohort:
         devices: the devices to spread the members over.
     """
 
-    def __init__(self, spec: CohortSpec, feed: "DeviceFeed", devices: Sequence[jax.Device]):
+    def __init__(self, spec: CohortSpec, feed: "DeviceFeed", devices: Sequence[Any]):
         self.spec = spec
         self.feed = feed
         self.mesh = device_mesh(tuple(devices))
@@ -313,7 +313,7 @@ class DeviceFeed:
         devices: the devices.
     """
 
-    def __init__(self, feed: Feed, devices: Sequence[jax.Device]):
+    def __init__(self, feed: Feed, devices: Sequence[Any]):
         mesh = device_mesh(tuple(devices))
         self.host = feed
         self.examples = jax.tree.map(lambda a: put(mesh, np.asarray(a), REPLICATED), feed.examples)

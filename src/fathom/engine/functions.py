@@ -17,7 +17,9 @@ import numpy as np
 from ..errors import UsageError
 
 Settings = Mapping[str, Any]
-KEY_KIND = "threefry2x32"  # what a member's key is, whatever JAX's default: under vmap each keeps its own numbers
+KEY_KIND = (
+    "threefry2x32"  # what a member's key is, whatever JAX's default: under vmap each keeps its own numbers
+)
 
 
 def abstract_key() -> Any:
@@ -112,7 +114,8 @@ class Packer:
     @property
     def foreign_keys(self) -> list[str]:
         """Names of the random keys whose numbers, under `jax.vmap`, depend on the keys beside them ("rbg")."""
-        return [name for name, impl in zip(self.names, self._impls, strict=True) if impl is not None and str(impl) != KEY_KIND]
+        pairs = zip(self.names, self._impls, strict=True)
+        return [name for name, impl in pairs if impl is not None and str(impl) != KEY_KIND]
 
     @property
     def nbytes(self) -> int:

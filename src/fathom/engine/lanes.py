@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Sequence
-
-import jax
+from typing import Any
 
 from ..errors import UsageError
 
@@ -50,7 +49,7 @@ def check_lane_width(width: int) -> int:
     return width
 
 
-def device_memory(device: jax.Device) -> int:
+def device_memory(device: Any) -> int:
     """Bytes of memory that a device may fill: its own limit, or the machine's where it shares that."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
@@ -58,7 +57,7 @@ def device_memory(device: jax.Device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def check_memory(needed: int, devices: Sequence[jax.Device]) -> None:
+def check_memory(needed: int, devices: Sequence[Any]) -> None:
     """Refuse, before anything is compiled, what the devices cannot hold.
 
     Args:

@@ -13,7 +13,16 @@ import optax
 from ..models import Architecture
 from ..nn import set_dropout
 from ..objectives import METRICS, loss_of
-from ..optim import CLIPS, RULES, learning_rate_at, matrix_mask, plateau_init, plateau_update, trust_region_radius, update_rule
+from ..optim import (
+    CLIPS,
+    RULES,
+    learning_rate_at,
+    matrix_mask,
+    plateau_init,
+    plateau_update,
+    trust_region_radius,
+    update_rule,
+)
 from ..task import Task
 from .functions import Functions
 from .packing import Packing
@@ -123,7 +132,9 @@ def functions_for(spec: LearnerSpec) -> Functions:
         measure=functools.partial(_measure, spec, network),
         score=spec.task.metric,
         greater_is_better=METRICS[spec.task.metric].greater_is_better,
-        watch="loss" if METRICS[spec.task.metric].greater_is_better and spec.task.kind == "classification" else "",
+        watch="loss"
+        if METRICS[spec.task.metric].greater_is_better and spec.task.kind == "classification"
+        else "",
     )
 
 

@@ -112,7 +112,11 @@ class Programs:
             return jax.ShapeDtypeStruct((*lead, *aval.shape), aval.dtype, sharding=sharding)
 
         scalars = {name: shape(jax.ShapeDtypeStruct((), kind)) for name, (kind, _) in _SCALARS.items()}
-        return {"state": [shape(a) for a in self.state.avals], "best": [shape(a) for a in self.best.avals], **scalars}
+        return {
+            "state": [shape(a) for a in self.state.avals],
+            "best": [shape(a) for a in self.best.avals],
+            **scalars,
+        }
 
     @property
     def member_bytes(self) -> int:
@@ -188,16 +192,12 @@ def _device_epoch(
     examples [folds or 1, rows, ...]; validation [folds, rows] or None; epoch a scalar.
     """
     lane = functools.partial(_lane_epoch, functions, layout, best, kind, orders, examples, validation, epoch)
-    first = jax.tree.map(lambda a: a[0], (slots, settings, fold, order))
-    report = jax.eval_shape(lane, *first)[1]
-    blank = jax.tree.map(lambda a: jnp.zeros((fold.shape[0], *a.shape), a.dtype), report)
+    blank = _blank(lambda *lanes: lane(*lanes)[1], slots, settings, fold, order)
 
     def body(index, carry):
         slots, reports = carry
-        read = lambda a: jax.lax.dynamic_index_in_dim(a, index, 0, keepdims=False)  # noqa: E731
-        write = lambda a, value: jax.lax.dynamic_update_index_in_dim(a, value, index, 0)  # noqa: E731
-        slot, report = lane(*jax.tree.map(read, (slots, settings, fold, order)))
-        return jax.tree.map(write, slots, slot), jax.tree.map(write, reports, report)
+        slot, report = lane(*_read((slots, settings, fold, order), index))
+        return _write(slots, slot, index), _write(reports, report, index)
 
     return jax.lax.fori_loop(0, count[0], body, (slots, blank))
 
@@ -211,16 +211,29 @@ def _device_measure(functions, layout, kind, leaves, settings, fold, order, coun
         return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
 
     lane = _per_member(kind, member)
-    first = jax.tree.map(lambda a: a[0], (leaves, settings, fold, order))
-    shapes = jax.eval_shape(lane, *first)
-    blank = jax.tree.map(lambda a: jnp.zeros((fold.shape[0], *a.shape), a.dtype), shapes)
+    lanes = (leaves, settings, fold, order)
 
     def body(index, reports):
-        read = lambda a: jax.lax.dynamic_index_in_dim(a, index, 0, keepdims=False)  # noqa: E731
-        write = lambda a, value: jax.lax.dynamic_update_index_in_dim(a, value, index, 0)  # noqa: E731
-        return jax.tree.map(write, reports, lane(*jax.tree.map(read, (leaves, settings, fold, order))))
+        return _write(reports, lane(*_read(lanes, index)), index)
 
-    return jax.lax.fori_loop(0, count[0], body, blank)
+    return jax.lax.fori_loop(0, count[0], body, _blank(lane, *lanes))
+
+
+def _read(lanes: Any, index: Any) -> Any:
+    """One lane of a device's arrays."""
+    return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, index, 0, keepdims=False), lanes)
+
+
+def _write(lanes: Any, lane: Any, index: Any) -> Any:
+    """A device's arrays with one lane replaced."""
+    return jax.tree.map(lambda a, new: jax.lax.dynamic_update_index_in_dim(a, new, index, 0), lanes, lane)
+
+
+def _blank(function: Callable[..., Any], *lanes: Any) -> Any:
+    """Zeros for what a function of one lane gives, for every lane."""
+    count = jax.tree.leaves(lanes)[0].shape[0]
+    shapes = jax.eval_shape(function, *jax.tree.map(lambda a: a[0], lanes))
+    return jax.tree.map(lambda a: jnp.zeros((count, *a.shape), a.dtype), shapes)
 
 
 def _lane_epoch(
@@ -296,6 +309,7 @@ def _finish_epoch(
     # A frozen member goes back to the start of the epoch in which it failed; its moments would be poisoned.
     leaves = [jnp.where(healthy, new, old) for new, old in zip(leaves, slot["state"], strict=True)]
     state = layout.unpack(leaves)
+    score: Any
     if functions.evaluate is None:
         metrics, score = {}, _score(train, "loss", "step")
     else:
@@ -303,7 +317,7 @@ def _finish_epoch(
         metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
         score = _score(metrics, functions.score, "evaluate")
     loss = metrics.get("loss", jnp.float32(0.0))
-    watch = metrics[functions.watch] if functions.watch else -score if functions.rising else score
+    watch: Any = metrics[functions.watch] if functions.watch else -score if functions.rising else score
     tie = (watch == slot["best_watch"]) & (loss < slot["best_loss"])
     better = healthy & ((watch < slot["best_watch"]) | tie)
     if functions.after_epoch is not None:

@@ -85,7 +85,7 @@ class Training:
         *,
         rungs: Sequence[Rung] = (),
         patience: Mapping[int, float] | None = None,
-        devices: Sequence[jax.Device] | None = None,
+        devices: Sequence[Any] | None = None,
         listeners: Sequence[Listener] = (),
         checkpoint: Checkpoint | None = None,
         save_every: float = 5.0,
@@ -202,7 +202,9 @@ class Training:
         slots, where = cohort.member_slots()
         for index, position in enumerate(where.tolist()):
             if position in positions:
-                self._resting[cohort.spec.members[position]] = jax.tree.map(lambda a, i=index: a[i, ...], slots)
+                self._resting[cohort.spec.members[position]] = jax.tree.map(
+                    lambda a, i=index: a[i, ...], slots
+                )
 
     def _judge(self, rung: Rung, pace: Pace | None) -> None:
         """Drop the weakest candidates."""

@@ -28,14 +28,14 @@ def curves_figure(record: Record) -> Figure | None:
         means += _points(mean, member=candidate.index, color=MEMBERS[place])
     for candidate in behind:
         gray += _points(_mean_curve(record, candidate, "score"), member=candidate.index, color=MUTED)
-    limits = padded(low_high)
+    limits = padded(low_high, record.most)
     ends = [(record, c, MEMBERS[place]) for place, c in enumerate(best)]
     labels = _end_labels(ends, limits)
     chart = _curve_chart(record.metric, limits, bool(gray), max(p["epoch"] for p in means))
     title = _curves_title(record, best[0])
     each = len(best[0].members)
     many = (
-        f"the best {len(best)} of {len(record.candidates)} candidates"
+        f"the best {len(best)} of {len(record.candidates)} candidates".replace("best 1 of", "best of")
         if len(record.candidates) > 1
         else "the candidate"
     )
@@ -76,7 +76,7 @@ def _end_labels(ends: list[tuple[Record, Candidate, str]], limits: list[float]) 
         mean = _mean_curve(record, candidate, "score")
         finite = np.flatnonzero(np.isfinite(mean))
         if len(finite):
-            value = float(np.clip(mean[finite[-1]], *limits))
+            value = min(max(float(mean[finite[-1]]), limits[0]), limits[1])
             found.append(
                 {"epoch": int(finite[-1]) + 1, "value": value, "color": color, "text": str(place + 1)}
             )
@@ -160,10 +160,13 @@ def losses_figure(record: Record) -> Figure | None:
         return chart.encode(x=x, y=y, color=color, detail=["member:N", "color:N"])
 
     labels = _loss_labels(train, held)
-    text = alt.Chart(alt.NamedData("labels")).mark_text(align="left", dx=6, baseline="middle")
-    text = text.encode(x=x, y=y, text="text:N", color=color)
+    spots = alt.Chart(alt.NamedData("labels")).encode(x=x, y=y, text="text:N", color=color)
+    upper = spots.mark_text(align="left", dx=6, dy=-6).transform_filter("datum.upper")
+    lower = spots.mark_text(align="left", dx=6, dy=6).transform_filter("!datum.upper")
     layers = [lines("thin", strokeWidth=1, opacity=0.3)] if len(best.members) > 1 else []
-    chart = alt.layer(*layers, lines("means", strokeWidth=2.5), text).properties(width=WIDTH, height=HEIGHT)
+    chart = alt.layer(*layers, lines("means", strokeWidth=2.5), upper, lower).properties(
+        width=WIDTH, height=HEIGHT
+    )
     title = _loss_title(train, held)
     many = f"means of {len(best.members)} members, drawn thin" if len(best.members) > 1 else "one member"
     caption = f"Loss of the best candidate by epoch ({many}). Training: mean over the epoch's steps, "
@@ -173,18 +176,25 @@ def losses_figure(record: Record) -> Figure | None:
 
 
 def _loss_labels(train: np.ndarray, held: np.ndarray) -> list[dict[str, Any]]:
+    """A word at the end of each curve, the upper one above its end so that the two never meet."""
     pairs = (("training", train, TRAINING), ("validation", held, VALIDATION))
-    return [
-        {"epoch": len(v), "value": float(v[-1]), "text": n, "color": c}
-        for n, v, c in pairs
-        if np.isfinite(v[-1])
-    ]
+    found = [(name, float(v[-1]), len(v), color) for name, v, color in pairs if np.isfinite(v[-1])]
+    top = max((value for _, value, _, _ in found), default=0.0)
+    return [{"epoch": n, "value": v, "text": t, "color": c, "upper": v == top} for t, v, n, c in found]
 
 
 def _loss_title(train: np.ndarray, held: np.ndarray) -> str:
-    lowest = int(np.nanargmin(held)) + 1
-    if lowest >= len(held) - 1:
-        return "Validation loss falls to the end"
-    if train[-1] < train[lowest - 1] and held[-1] > 1.02 * held[lowest - 1]:
-        return f"After epoch {lowest} training loss goes on falling and validation loss rises: overfitting"
-    return f"Validation loss is lowest at epoch {lowest} of {len(held)}"
+    """Says so where validation loss turns up while training loss falls, both beyond their jitter."""
+    train, held = _smooth(train), _smooth(held)
+    lowest = int(np.nanargmin(held))
+    if lowest >= 0.9 * len(held) - 1 or held[-1] < 1.05 * held[lowest]:
+        return "Validation loss falls and stays down" if len(held) > 1 else "Losses after one epoch"
+    if train[-1] < 0.9 * train[lowest]:
+        return f"After epoch {lowest + 1} training loss falls on and validation loss rises: overfitting"
+    return f"Validation loss is lowest at epoch {lowest + 1} of {len(held)}"
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """A running mean over a tenth of the epochs, shorter at the ends."""
+    half = len(values) // 20
+    return np.array([np.nanmean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])

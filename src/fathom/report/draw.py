@@ -38,11 +38,11 @@ class Figure:
     key: tuple[tuple[str, str], ...] = ()
 
 
-def padded(values: Sequence[float]) -> list[float]:
-    """The ends of an axis that holds these values with some room."""
+def padded(values: Sequence[float], most: float = math.inf) -> list[float]:
+    """The ends of an axis that holds these values with some room, but next to none above `most`."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     gap = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-    return [low - gap, high + gap]
+    return [low - gap, max(high, min(high + gap, most + gap / 4))]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -44,7 +44,7 @@ def page(record: Record) -> str:
         record: the run.
     """
     summary = record.summary
-    style = importlib.resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    style = importlib.resources.files("fathom.report").joinpath("style.css").read_text(encoding="utf-8")
     title = f"{summary['target']} from {summary['data']['name']}"
     sections = (_learning, _sweeps, _members, _baselines, _plan, _data, _time, _next)
     return f"""<!doctype html>
@@ -130,7 +130,8 @@ def _over(held: dict[str, Any]) -> str:
     count, error = len(held["scores"]), held["standard_error"]
     if error is None or count < 2:
         return f"{format_number(float(held['score']))}, one network"
-    return f"{format_uncertain(held['score'], error)}, mean and standard error of {count} networks"
+    what = "mean and standard error" if error else "mean"
+    return f"{format_uncertain(held['score'], error)}, {what} of {count} networks"
 
 
 def _numbers(parts: Sequence[tuple[str, str, float, str]]) -> str:
@@ -187,10 +188,12 @@ def _members(record: Record) -> str:
         "best_score": f"best {record.metric}",
         "last_loss": "last training loss",
     }
-    shown = record.rows[:_MOST_ROWS]
+    early = sum(row["status"] == "dropped" for row in record.rows)
+    shown = sorted(record.rows, key=lambda row: row["status"] == "dropped")[:_MOST_ROWS]
     body = [[_member_cell(name, row.get(name)) for name in names + varied] for row in shown]
     columns = [heads.get(n, n.replace("_", " ")) for n in names + varied]
     lead = f"{format_count(len(record.rows))} networks, best validation score first"
+    lead += ", those dropped early after the others" if early else ""
     lead += (
         f"; the first {_MOST_ROWS} are shown, all are in members.jsonl."
         if len(record.rows) > _MOST_ROWS

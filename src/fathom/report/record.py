@@ -105,6 +105,11 @@ class Record:
         return self.summary["metric"].replace("_", " ")
 
     @property
+    def most(self) -> float:
+        """The largest score that there can be."""
+        return 1.0 if self.rising else math.inf
+
+    @property
     def varied(self) -> list[str]:
         """The settings in which candidates differ, the learning rate first."""
         first = self.candidates[0].settings if self.candidates else {}

@@ -50,7 +50,7 @@ def _setting_figure(record: Record, name: str) -> Figure | None:
     usable = [c for c in record.candidates if np.isfinite(c.score) and c.status != "diverged"]
     if not usable:
         return None
-    limits = padded(_within_reach(record, usable))
+    limits = padded(_within_reach(record, usable), record.most)
     rows = [_setting_row(record, c, name, numeric, limits) for c in record.candidates]
     values = [row["x"] for row in rows]
     log = numeric and min(values) > 0 and max(values) / min(values) >= 10

@@ -29,7 +29,9 @@ class Inputs:
     rows: np.ndarray
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, scaling: str = "standardize", counts: bool = False) -> "Inputs":
+    def of(
+        cls, dataset: Dataset, split: Split, scaling: str = "standardize", counts: bool = False
+    ) -> "Inputs":
         """Fit the encoders, each on its own fold's training rows, and lay the rows out.
 
         Args:
@@ -40,7 +42,8 @@ class Inputs:
         """
         numbers = dataset.target if dataset.kind == "regression" and not counts else None
         encoders = tuple(
-            Encoder.fit(dataset.schema, dataset.table, rows, scaling=scaling, target=numbers) for rows in split.train
+            Encoder.fit(dataset.schema, dataset.table, rows, scaling=scaling, target=numbers)
+            for rows in split.train
         )
         rows = np.unique(np.concatenate([*split.train, *split.validation]))
         place = np.full(len(dataset), -1, dtype=np.int32)

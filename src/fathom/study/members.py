@@ -128,4 +128,6 @@ def cohort_spec(
     numbers = tuple(m.index for m in members)
     label = " ".join(str(v) for v in cohort.spec.architecture.to_dict().values())
     functions = functions_for(cohort.spec)
-    return CohortSpec(functions, numbers, settings, seeds, folds, epochs, cohort.recipe.batch_size, width, label)
+    return CohortSpec(
+        functions, numbers, settings, seeds, folds, epochs, cohort.recipe.batch_size, width, label
+    )

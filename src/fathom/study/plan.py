@@ -9,8 +9,7 @@ from ..engine.budget import Budget
 from ..engine.rungs import Rung, halving, rung_work
 from ..look import format_bytes, format_count, format_seconds
 
-RESERVE = 3.0  # seconds of a time budget that choosing, writing and the report may take
-_HOPE = 1.1  # planned for this much more than the measured speed allows: where it is not reached, rungs drop more
+_RESERVE = (3.0, 0.2)  # seconds, or share if less, of a time budget that choosing, writing and the report may take
 _LEAST_EPOCHS = 4
 _STEP = 20e-6  # seconds that a step takes on one core however small the network is
 _RATE = 60e9  # operations a second of one core in products of a batch and a matrix
@@ -99,11 +98,12 @@ class Plan:
 
     @property
     def guess(self) -> float:
-        """Seconds of training, guessed from the size alone: a fixed cost a step, and six operations for each
-        parameter and example.
-        """
+        """Seconds of training, guessed: a fixed cost a step, six operations for each parameter and example."""
         share = rung_work(self.rungs, self.candidates)
-        each = [c.steps * (_STEP + 6 * c.parameters * c.batch / _RATE) * c.epochs * c.members for c in self.cohorts]
+        each = [
+            c.steps * (_STEP + 6 * c.parameters * c.batch / _RATE) * c.epochs * c.members
+            for c in self.cohorts
+        ]
         return sum(each) * share / self.devices
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,17 +119,23 @@ class Plan:
     def from_dict(cls, written: Mapping[str, Any]) -> "Plan":
         """The plan that `to_dict` wrote."""
         cohorts = tuple(
-            CohortPlan(**{**c, "noise": tuple(c["noise"]), "seconds_per_epoch": c["seconds_per_epoch"] or math.nan})
+            CohortPlan(
+                **{**c, "noise": tuple(c["noise"]), "seconds_per_epoch": c["seconds_per_epoch"] or math.nan}
+            )
             for c in written["cohorts"]
         )
         rungs = tuple(Rung(**rung) for rung in written["rungs"])
-        return cls(**{**written, "cohorts": cohorts, "rungs": rungs, "seconds": written["seconds"] or math.nan})
+        return cls(
+            **{**written, "cohorts": cohorts, "rungs": rungs, "seconds": written["seconds"] or math.nan}
+        )
 
     def __str__(self) -> str:
         each = f"{self.candidates} candidates x {self.seeds} seed{'s' * (self.seeds > 1)} x "
         each += f"{self.folds} fold{'s' * (self.folds > 1)}"
         programs = f"{len(self.cohorts)} program{'s' * (len(self.cohorts) > 1)}"
-        lines = [f"{self.members} members ({each}) in {programs} on {self.devices} device{'s' * (self.devices > 1)}"]
+        lines = [
+            f"{self.members} members ({each}) in {programs} on {self.devices} device{'s' * (self.devices > 1)}"
+        ]
         for cohort in self.cohorts:
             lines.append(
                 f"  {cohort.label}: {cohort.members} members in {cohort.lanes} lanes of {cohort.lane_width}, "
@@ -146,6 +152,11 @@ class Plan:
             seconds = f"about {format_seconds(self.seconds)}, measured"
         lines.append(f"  memory {format_bytes(self.bytes)}; training time {seconds}")
         return "\n".join(lines)
+
+
+def seconds_to_train(budget: Budget) -> float:
+    """The seconds of a time budget after which training should be over."""
+    return budget.amount - min(_RESERVE[0], _RESERVE[1] * budget.amount)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +219,7 @@ def resolve(
             samples = max(1, round(budget.amount / (per_candidate * grid))) if sampled else samples
         chosen = int(budget.amount) if budget is not None and budget.kind == "epochs" else 0
         return Resolved(samples, chosen, with_rungs(grid * samples, sampled))
-    affordable = _HOPE * max(1.0, budget.amount - RESERVE - spent) / (rate * per_candidate)  # candidate-epochs
+    affordable = max(0.0, seconds_to_train(budget) - spent) / (rate * per_candidate)  # candidate-epochs
 
     def cost(count: int, length: int, halve: bool) -> float:
         return grid * count * length * rung_work(with_rungs(grid * count, halve), grid * count)

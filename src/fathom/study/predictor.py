@@ -153,7 +153,9 @@ class Predictor:
             return {"prediction": found, **spread}
         winner = found.argmax(1)
         columns = {"prediction": self._names(winner)}
-        columns.update({f"probability {name}": np.exp(found[:, i]) for i, name in enumerate(self.task.classes)})
+        columns.update(
+            {f"probability {name}": np.exp(found[:, i]) for i, name in enumerate(self.task.classes)}
+        )
         if len(self.parts) > 1:
             each = softmax(outputs / np.array(self.temperatures)[:, None, None], axis=2)
             columns["spread"] = each[:, np.arange(len(winner)), winner].std(0)
@@ -167,7 +169,9 @@ class Predictor:
         """
         table, target = read_table(source, self.schema)
         if target is None:
-            raise DataError(f"target={self.schema.target.name!r} is missing from the data; evaluation needs it")
+            raise DataError(
+                f"target={self.schema.target.name!r} is missing from the data; evaluation needs it"
+            )
         inputs = {fold: self.encoders[fold].encode(table) for fold in {part.fold for part in self.parts}}
         return score_all(self.task, self.combine(self.outputs_of(inputs, len(table))), target)
 
@@ -293,13 +297,18 @@ def _part_config(part: Part) -> dict[str, Any]:
 
 
 def _load_part(
-    written: Mapping[str, Any], task: Task, arrays: Mapping[str, np.ndarray], architecture: Architecture | None
+    written: Mapping[str, Any],
+    task: Task,
+    arrays: Mapping[str, np.ndarray],
+    architecture: Architecture | None,
 ) -> Part:
     if architecture is None:
         try:
             architecture = architecture_from_dict(written["model"])
         except UsageError as error:
-            raise RunError(f"the model needs its own code: {error}; give load_model(..., architecture=...)") from None
+            raise RunError(
+                f"the model needs its own code: {error}; give load_model(..., architecture=...)"
+            ) from None
     words = {name: written[name] for name in _WORDS}
     count = len(task.classes) if task.kind == "classification" else 1
     task = dataclasses.replace(task, loss=written["loss"], outputs=outputs_for(written["loss"], count))

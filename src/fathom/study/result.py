@@ -26,7 +26,9 @@ class Result:
         study: the study, or None if the result was read from disk.
     """
 
-    def __init__(self, summary: dict[str, Any], predictor: Predictor, run: RunFolder | None, study: "Study | None"):
+    def __init__(
+        self, summary: dict[str, Any], predictor: Predictor, run: RunFolder | None, study: "Study | None"
+    ):
         self._summary = {**summary, "answer": answer(summary)}
         self.ensemble = predictor
         self.run = run
@@ -62,7 +64,9 @@ class Result:
             RunError: if the run was not kept in a folder.
         """
         if self.run is None:
-            raise RunError("folder=None: the table is read from the run's folder; run the study with folder=...")
+            raise RunError(
+                "folder=None: the table is read from the run's folder; run the study with folder=..."
+            )
         return member_rows(self.run.read_members(), self._summary["greater_is_better"])
 
     def report(self) -> Path:
@@ -70,7 +74,9 @@ class Result:
         from ..report import write_report
 
         if self.run is None:
-            raise RunError("folder=None: a report is written into the run's folder; run the study with folder=...")
+            raise RunError(
+                "folder=None: a report is written into the run's folder; run the study with folder=..."
+            )
         return write_report(self.run.path)
 
 
@@ -109,7 +115,8 @@ def answer(summary: dict[str, Any]) -> str:
     if _value(metric, best) == _value(metric, score):
         return f"{own}; the best baseline ({label}) does as well."
     if (best > score) if rising else (best < score):
-        return f"{label.capitalize()} does better: {_value(metric, best)} against {_value(metric, score)} for the networks."
+        theirs, mine = _value(metric, best), _value(metric, score)
+        return f"{label.capitalize()} does better: {theirs} against {mine} for the networks."
     return f"{own}, against {_value(metric, best)} for the best baseline ({label})."
 
 

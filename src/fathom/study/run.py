@@ -20,7 +20,7 @@ from ..objectives import METRICS
 from .baselines import baseline_outputs, fit_baselines
 from .choose import Standing, ensemble_members, indistinguishable, standings, temperature
 from .members import CohortMembers, Member
-from .plan import RESERVE, Plan, Resolved
+from .plan import Plan, Resolved, seconds_to_train
 from .predictor import Part, Predictor, score_all, stand_alone
 from .result import Result
 from .run_folder import MEMBERS, MODEL, RunFolder, Stream, clean, fingerprint, now
@@ -79,7 +79,9 @@ def resume(
         return Result.load(folder)
     settings = run.read_study()
     if data is None and str(settings.get("data", "")).startswith("(in memory"):
-        raise RunError(f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)")
+        raise RunError(
+            f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)"
+        )
     study = Study.from_settings(settings, data, architectures, loss)
     return _Runner(study, run, None, callbacks, save_every, run.read_plan()).go()
 
@@ -114,7 +116,9 @@ class _Runner:
         self.recorded, self.with_baselines, self.measuring = recorded, baselines, measuring
         self.fingerprint = fingerprint(study.dataset)
         if recorded is not None and recorded[1] != self.fingerprint:
-            raise RunError(f"run={str(run.path if run else '')!r}: its data has changed since it began; start it anew")
+            raise RunError(
+                f"run={str(run.path if run else '')!r}: its data has changed since it began; start it anew"
+            )
         self.seconds: dict[str, float] = {"compile": 0.0}
         self.metric = METRICS[study.task.metric]
 
@@ -127,6 +131,7 @@ class _Runner:
             self._compile(training)
             self._timed("train", lambda: training.run(self._pace(plan)))
             story.finish(training.records)
+        self._write_what_was_kept(plan)
         self.tell("choose")
         result = self._timed("choose", lambda: self._conclude(plan, cohorts, members, training, baselines))
         self.tell("done", seconds=result.summary()["seconds"]["total"])
@@ -142,6 +147,11 @@ class _Runner:
         found = work()
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
         return found
+
+    def _write_what_was_kept(self, plan: Plan) -> None:
+        """Let the settings file repeat the run also where it was slower than planned and dropped more."""
+        if self.run is not None and (kept := self.run.read_rungs()) != plan.rungs:
+            self.run.write_study(self.study.to_settings(Resolved(plan.samples, plan.epochs, kept)))
 
     def _tell_data(self) -> None:
         dataset = self.study.dataset
@@ -172,9 +182,7 @@ class _Runner:
         else:
             resolved, rates = self._resolve()
             plan = study.plan_for(resolved, str(self.budget) if self.budget is not None else "", rates)
-            if self.run is not None:
-                self.run.write_study(study.to_settings(resolved))
-                self.run.write_plan(plan, self.fingerprint)
+            self._write_plan(plan)
         self.tell("plan", plan=plan)
         cohorts, members = study.cohorts(resolved)
         story = _Story(self, plan, cohorts, members)
@@ -183,12 +191,29 @@ class _Runner:
         story.open(0 if saved is None else int(saved["stream_bytes"]))
         return plan, cohorts, members, training, story
 
+    def _write_plan(self, plan: Plan) -> None:
+        """Record what was decided: for a resume, and in the settings that repeat the run."""
+        if self.run is not None:
+            resolved = Resolved(plan.samples, plan.epochs, plan.rungs)
+            self.run.write_study(self.study.to_settings(resolved))
+            self.run.write_plan(plan, self.fingerprint)
+
+    def slower(self, plan: Plan, at: float, kept: int) -> Plan:
+        """Record that a rung kept fewer candidates than planned, because the run is slower than was measured."""
+        rungs = tuple(dataclasses.replace(r, keep=kept) if r.at == at else r for r in plan.rungs)
+        plan = dataclasses.replace(plan, rungs=rungs)
+        self._write_plan(plan)
+        return plan
+
     def _training(
         self, cohorts: Sequence[CohortMembers], members: Sequence[Member], plan: Plan, story: "_Story | None"
     ) -> Training:
         specs = self.study.specs(cohorts, members)
         if self.recorded is not None:  # the lane kinds are the plan's, whatever a newer version would choose
-            specs = [dataclasses.replace(s, lane_width=c.lane_width) for s, c in zip(specs, plan.cohorts, strict=True)]
+            specs = [
+                dataclasses.replace(s, lane_width=c.lane_width)
+                for s, c in zip(specs, plan.cohorts, strict=True)
+            ]
         recipes = {candidate.index: candidate.recipe for cohort in cohorts for candidate in cohort.candidates}
         return Training(
             specs,
@@ -229,7 +254,7 @@ class _Runner:
     def _pace(self, plan: Plan) -> Pace | None:
         if self.budget is None or self.budget.kind != "seconds" or np.isnan(plan.seconds):
             return None
-        return Pace(self.budget.amount - RESERVE - (time.perf_counter() - self.started))
+        return Pace(seconds_to_train(self.budget) - (time.perf_counter() - self.started))
 
     def _conclude(
         self,
@@ -323,7 +348,9 @@ class _Runner:
                 "candidate": best.candidate,
                 "scores": list(best.scores),
                 "not_worse_beyond_noise": equals,
-                "ranking": [{"candidate": s.candidate, "score": s.score, "spread": s.spread} for s in ranking],
+                "ranking": [
+                    {"candidate": s.candidate, "score": s.score, "spread": s.spread} for s in ranking
+                ],
             },
             "baselines": test["baselines"],
             "members": len(members),
@@ -336,7 +363,10 @@ class _Runner:
                 "best_epoch": records[chosen].best_epoch + 1,
                 "settings": candidates[members[chosen].candidate].settings(),
             },
-            "ensemble": {"members": [p.member for p in predictor.parts], "temperature": predictor.ensemble_temperature},
+            "ensemble": {
+                "members": [p.member for p in predictor.parts],
+                "temperature": predictor.ensemble_temperature,
+            },
             "data": {
                 "name": dataset.name,
                 "rows": len(dataset),
@@ -347,9 +377,19 @@ class _Runner:
                 "test_rows": len(study.split.test),
                 "notes": [*dataset.notes, *study.split.notes],
             },
-            "plan": {"text": str(plan), "candidates": plan.candidates, "folds": plan.folds, "seeds": plan.seeds},
+            "plan": {
+                "text": str(plan),
+                "candidates": plan.candidates,
+                "folds": plan.folds,
+                "seeds": plan.seeds,
+            },
             "seconds": dict(self.seconds),
-            "made": {"at": now(), "fathom": __version__, "jax": jax.__version__, "python": platform.python_version()},
+            "made": {
+                "at": now(),
+                "fathom": __version__,
+                "jax": jax.__version__,
+                "python": platform.python_version(),
+            },
         }
 
     def _test(self, predictor: Predictor, baselines: Mapping[str, tuple[Any, float]]) -> dict[str, Any]:
@@ -380,9 +420,13 @@ class _Runner:
 class _Story:
     """Turns what the engine tells into the stream of metrics and into events for the callbacks."""
 
-    def __init__(self, runner: _Runner, plan: Plan, cohorts: Sequence[CohortMembers], members: Sequence[Member]):
-        self._runner, self._work = runner, plan.work
-        self._steps = {c.index: plan.cohorts[i] for i, cohort in enumerate(cohorts) for c in cohort.candidates}
+    def __init__(
+        self, runner: _Runner, plan: Plan, cohorts: Sequence[CohortMembers], members: Sequence[Member]
+    ):
+        self._runner, self._plan = runner, plan
+        self._steps = {
+            c.index: plan.cohorts[i] for i, cohort in enumerate(cohorts) for c in cohort.candidates
+        }
         self._members = {member.index: member for member in members}
         self._settings = {c.index: c.settings() for cohort in cohorts for c in cohort.candidates}
         self._rising = runner.metric.greater_is_better
@@ -397,7 +441,8 @@ class _Story:
         self._stream = Stream(run.path / MEMBERS if run is not None else None, size)
         if size == 0:
             for member in self._members.values():
-                self._stream.write(event="member", **dataclasses.asdict(member), settings=self._settings[member.candidate])
+                settings = self._settings[member.candidate]
+                self._stream.write(event="member", **dataclasses.asdict(member), settings=settings)
 
     def checkpoint(self) -> dict[str, Any]:
         """What a save has to know."""
@@ -407,6 +452,8 @@ class _Story:
         if event["event"] == "epoch":
             self._epoch(event["report"])
             return
+        if event["event"] == "slower":
+            self._plan = self._runner.slower(self._plan, event["at"], event["kept"])
         if event["event"] != "saving":
             self._stream.write(**event)
         self._runner.tell(**event)
@@ -432,7 +479,7 @@ class _Story:
             alive=sum(self._alive.values()),
             best=self._best,
             examples=len(numbers) * cohort.steps * cohort.batch,
-            progress=min(1.0, self._done / self._work),
+            progress=min(1.0, self._done / self._plan.work),
         )
 
     def _best_candidate(self) -> float:

@@ -14,6 +14,7 @@ import tomli_w
 
 from ..data import Dataset
 from ..engine.checkpoint import Checkpoint, write_whole
+from ..engine.rungs import Rung
 from ..errors import RunError
 from .plan import Plan
 
@@ -50,10 +51,13 @@ class RunFolder:
         path = Path(path)
         try:
             if path.exists() and any(path.iterdir()):
-                raise RunError(f"folder={str(path)!r} is not empty; give a new one, or go on with: fathom resume {path}")
+                todo = f"give a new one, or go on with: fathom resume {path}"
+                raise RunError(f"folder={str(path)!r} is not empty; {todo}")
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"folder={str(path)!r} cannot be written ({error.strerror}); give another") from None
+            raise RunError(
+                f"folder={str(path)!r} cannot be written ({error.strerror}); give another"
+            ) from None
         return cls(path)
 
     @classmethod
@@ -64,7 +68,9 @@ class RunFolder:
             RunError: if there is none.
         """
         if not (Path(path) / STUDY).is_file():
-            raise RunError(f"run={str(path)!r} holds no {STUDY}; give the folder of a run, as `fathom fit` printed it")
+            raise RunError(
+                f"run={str(path)!r} holds no {STUDY}; give the folder of a run, as `fathom fit` printed it"
+            )
         return cls(path)
 
     @property
@@ -85,7 +91,9 @@ class RunFolder:
         try:
             return tomllib.loads((self.path / STUDY).read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
-            raise RunError(f"{self.path / STUDY} is damaged ({error}); mend it or start the run anew") from None
+            raise RunError(
+                f"{self.path / STUDY} is damaged ({error}); mend it or start the run anew"
+            ) from None
 
     def write_plan(self, plan: Plan, fingerprint: str) -> None:
         """Write the plan that resumption follows."""
@@ -97,7 +105,9 @@ class RunFolder:
         if not (self.path / PLAN).is_file():
             return None
         record = self._json(PLAN)
-        return Plan.from_dict({k: v for k, v in record.items() if k != "data_fingerprint"}), record["data_fingerprint"]
+        return Plan.from_dict({k: v for k, v in record.items() if k != "data_fingerprint"}), record[
+            "data_fingerprint"
+        ]
 
     def write_result(self, summary: Mapping[str, Any]) -> None:
         """Write the result; from then on the run is finished."""
@@ -127,6 +137,12 @@ class RunFolder:
             return [json.loads(line) for line in lines if line]
         except json.JSONDecodeError as error:
             raise RunError(f"{path} is damaged ({error}); start the run anew") from None
+
+    def read_rungs(self) -> tuple[Rung, ...]:
+        """The rungs as the stream tells them: where candidates were dropped and how many went on."""
+        with (self.path / MEMBERS).open(encoding="utf-8") as stream:
+            told = [json.loads(line) for line in stream if line.startswith('{"event": "rung"')]
+        return tuple(Rung(line["at"], len(line["kept"])) for line in told)
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -189,7 +205,8 @@ def fingerprint(dataset: Dataset) -> str:
     digest.update(np.ascontiguousarray(dataset.table.numeric).tobytes())
     digest.update(np.ascontiguousarray(dataset.target).tobytes())
     digest.update(json.dumps(dataset.schema.to_dict(), sort_keys=True).encode())
-    digest.update("\x1f".join("\x00" if cell is None else str(cell) for cell in dataset.table.categorical.flat).encode())
+    cells = ("\x00" if cell is None else str(cell) for cell in dataset.table.categorical.flat)
+    digest.update("\x1f".join(cells).encode())
     return digest.hexdigest()
 
 

@@ -32,9 +32,24 @@ FOLDS_BELOW = 5000  # rows; smaller data is cross-validated
 _DEFAULT_FOLDS = 5
 _DEFAULT_SAMPLES = 16
 _MOST_SAMPLES = 96
-_STUDY_KEYS = (
-    "data target kind metric loss seeds folds samples test split_seed scaling budget rungs model recipe search".split()
-)
+_STUDY_KEYS = [
+    "data",
+    "target",
+    "kind",
+    "metric",
+    "loss",
+    "seeds",
+    "folds",
+    "samples",
+    "test",
+    "split_seed",
+    "scaling",
+    "budget",
+    "rungs",
+    "model",
+    "recipe",
+    "search",
+]
 
 
 def default_recipe(rows: int) -> Recipe:
@@ -120,7 +135,9 @@ class Study:
         self.loss = loss or ""
         losses = self._losses()
         if "poisson_nll" in losses and set(losses) != {"poisson_nll"}:
-            raise UsageError(f"loss={losses}: 'poisson_nll' takes the target as it is; sweep it in a study of its own")
+            raise UsageError(
+                f"loss={losses}: 'poisson_nll' takes the target as it is; sweep it in a study of its own"
+            )
         self.inputs = Inputs.of(self.dataset, self.split, scaling, counts="poisson_nll" in losses)
         named = self.loss if isinstance(self.loss, str) else ""
         self.task: Task = self.inputs.task(_metric(metric, self.dataset.kind), named)
@@ -136,10 +153,14 @@ class Study:
             if record.kind != self.dataset.kind:
                 raise UsageError(f"loss={name!r} is for {record.kind} and the task is {self.dataset.kind}")
             if not record.differentiable:
-                raise UsageError(f"loss={name!r} has no gradient to train by; use it as a metric, and another loss")
+                raise UsageError(
+                    f"loss={name!r} has no gradient to train by; use it as a metric, and another loss"
+                )
             outputs_for(name, len(self.dataset.classes or ()) or 1)
             if name == "poisson_nll" and self.dataset.target.min() < 0:
-                raise UsageError(f"loss={name!r} takes counts and the target has values below 0; use another loss")
+                raise UsageError(
+                    f"loss={name!r} takes counts and the target has values below 0; use another loss"
+                )
         return names
 
     @property
@@ -188,7 +209,9 @@ class Study:
         resolved = self.resolve(None if timed else parsed)
         return self.plan_for(resolved, str(parsed) if parsed is not None else "")
 
-    def plan_for(self, resolved: Resolved, budget: str = "", rates: Mapping[int, float] | None = None) -> Plan:
+    def plan_for(
+        self, resolved: Resolved, budget: str = "", rates: Mapping[int, float] | None = None
+    ) -> Plan:
         """The plan of a decision.
 
         Args:
@@ -200,9 +223,18 @@ class Study:
         cohorts, members = self.cohorts(resolved)
         specs = self.specs(cohorts, members)
         rows = zip(cohorts, specs, strict=True)
-        plans = tuple(self._cohort_plan(i, c, s, cohorts, (rates or {}).get(i)) for i, (c, s) in enumerate(rows))
+        plans = tuple(
+            self._cohort_plan(i, c, s, cohorts, (rates or {}).get(i)) for i, (c, s) in enumerate(rows)
+        )
         plan = Plan(
-            plans, resolved.samples, len(self.seeds), self.folds, resolved.rungs, len(devices), budget, resolved.epochs
+            plans,
+            resolved.samples,
+            len(self.seeds),
+            self.folds,
+            resolved.rungs,
+            len(devices),
+            budget,
+            resolved.epochs,
         )
         check_memory(plan.bytes + self.inputs.feed.nbytes * len(devices), devices)
         if rates:
@@ -225,11 +257,18 @@ class Study:
         return found
 
     def _cohort_plan(
-        self, index: int, cohort: CohortMembers, spec: CohortSpec, cohorts: Sequence[CohortMembers], rate: float | None
+        self,
+        index: int,
+        cohort: CohortMembers,
+        spec: CohortSpec,
+        cohorts: Sequence[CohortMembers],
+        rate: float | None,
     ) -> CohortPlan:
         feed = self.inputs.feed
         kind = LaneKind(spec.lane_width, feed.steps(spec.batch_size), feed.batch_rows(spec.batch_size))
-        programs = programs_for(spec.functions, tuple(spec.settings), kind, device_mesh(tuple(jax.local_devices())))
+        programs = programs_for(
+            spec.functions, tuple(spec.settings), kind, device_mesh(tuple(jax.local_devices()))
+        )
         return CohortPlan(
             label=spec.label,
             why=_why(index, cohorts),
@@ -339,7 +378,9 @@ class Study:
         if models is None and written is not None:
             models = [from_dict(one) for one in (written if isinstance(written, list) else [written])]
         if "recipe" in settings and "search" in settings:
-            raise UsageError("recipe and search are both given; [search] changes the default search, keep one")
+            raise UsageError(
+                "recipe and search are both given; [search] changes the default search, keep one"
+            )
         recipe = Recipe.from_dict(settings["recipe"]) if "recipe" in settings else settings.get("search")
         rungs = settings.get("rungs")
         plain = ("seeds", "folds", "samples", "metric", "loss", "test", "split_seed", "scaling")
@@ -347,8 +388,12 @@ class Study:
         if loss is not None:
             given["loss"] = loss
         elif str(given.get("loss", "")).startswith("(function"):
-            raise UsageError(f"loss={given['loss']!r} is a function, which a file does not hold; give it: loss=...")
-        study = cls(dataset, models, recipe, rungs=None if rungs is None else [Rung(**r) for r in rungs], **given)
+            raise UsageError(
+                f"loss={given['loss']!r} is a function, which a file does not hold; give it: loss=..."
+            )
+        study = cls(
+            dataset, models, recipe, rungs=None if rungs is None else [Rung(**r) for r in rungs], **given
+        )
         study.source = source if isinstance(source, (str, Path)) else None
         return study
 
@@ -378,7 +423,8 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     whole = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**32 for s in chosen)
     if isinstance(seeds, bool) or not chosen or not whole or len(set(chosen)) != len(chosen):
-        raise UsageError(f"seeds={seeds!r} is not allowed; give how many (1 or more), or different whole numbers from 0")
+        todo = "give how many (1 or more), or different whole numbers from 0"
+        raise UsageError(f"seeds={seeds!r} is not allowed; {todo}")
     return chosen
 
 

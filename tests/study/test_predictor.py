@@ -1,3 +1,6 @@
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
@@ -72,8 +75,12 @@ def test_a_frame_holds_the_prediction_its_chances_and_the_spread(grid, regressio
         "spread",
     ]
     assert "spread" not in grid[0].best.frame(x)
-    numbers = regression.ensemble.frame(cells(regression.study, np.arange(7)))
-    outputs = regression.ensemble.outputs(cells(regression.study, np.arange(7)))[..., 0]
+    part = regression.ensemble.parts[0]
+    other = dataclasses.replace(part, kept=jax.tree.map(lambda a: a * 0.9, part.kept))
+    pair = dataclasses.replace(regression.ensemble, parts=(part, other), temperatures=(1.0, 1.0))
+    numbers = pair.frame(cells(regression.study, np.arange(7)))
+    outputs = pair.outputs(cells(regression.study, np.arange(7)))[..., 0]
+    assert (outputs.std(0) > 0).all()
     np.testing.assert_allclose(numbers["prediction"], outputs.mean(0))
     np.testing.assert_allclose(numbers["spread"], outputs.std(0))
 

@@ -92,6 +92,10 @@ def fit(
     folder = run_folder(out, settings)
 
     def run(callbacks: Any) -> Any:
-        return study.run(folder, cost, callbacks=callbacks, measure=measure)
+        options = {
+            "baselines": settings.get("baselines", True),
+            "measure": measure or settings.get("measure", False),
+        }
+        return study.run(folder, cost, callbacks=callbacks, **options)
 
     watch(folder, study.task.metric, common, run)

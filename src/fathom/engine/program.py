@@ -309,7 +309,7 @@ def _finish_epoch(
     # A frozen member goes back to the start of the epoch in which it failed; its moments would be poisoned.
     leaves = [jnp.where(healthy, new, old) for new, old in zip(leaves, slot["state"], strict=True)]
     state = layout.unpack(leaves)
-    score: Any
+    metrics: dict[str, Any]
     if functions.evaluate is None:
         metrics, score = {}, _score(train, "loss", "step")
     else:
@@ -317,7 +317,7 @@ def _finish_epoch(
         metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
         score = _score(metrics, functions.score, "evaluate")
     loss = metrics.get("loss", jnp.float32(0.0))
-    watch: Any = metrics[functions.watch] if functions.watch else -score if functions.rising else score
+    watch = metrics[functions.watch] if functions.watch else -score if functions.rising else score
     tie = (watch == slot["best_watch"]) & (loss < slot["best_loss"])
     better = healthy & ((watch < slot["best_watch"]) | tie)
     if functions.after_epoch is not None:

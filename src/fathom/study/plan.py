@@ -9,7 +9,10 @@ from ..engine.budget import Budget
 from ..engine.rungs import Rung, halving, rung_work
 from ..look import format_bytes, format_count, format_seconds
 
-_RESERVE = (3.0, 0.2)  # seconds, or share if less, of a time budget that choosing, writing and the report may take
+_RESERVE = (
+    3.0,
+    0.2,
+)  # seconds, or share if less, of a time budget that choosing, writing and the report may take
 _LEAST_EPOCHS = 4
 _STEP = 20e-6  # seconds that a step takes on one core however small the network is
 _RATE = 60e9  # operations a second of one core in products of a batch and a matrix

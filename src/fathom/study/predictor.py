@@ -3,19 +3,20 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
-from scipy.special import log_softmax, softmax
+from jax.sharding import SingleDeviceSharding
 
 from ..data import Encoder, Schema, read_table
 from ..engine.checkpoint import read_arrays, write_arrays, write_whole
 from ..engine.functions import Packer
 from ..engine.learner import LearnerSpec, answers, network_for
+from ..engine.program import Program
 from ..errors import DataError, RunError, UsageError
 from ..models import Architecture
 from ..models import from_dict as architecture_from_dict
@@ -85,16 +86,13 @@ class Predictor:
         """`outputs` for inputs that each fold's encoder made."""
         width = len(self.task.classes) if self.task.kind == "classification" else 1
         results = np.zeros((len(self.parts), rows, width))
-        groups: dict[Any, list[int]] = {}
         for index, part in enumerate(self.parts):
-            groups.setdefault((part.spec, part.fold), []).append(index)
-        for (spec, fold), members in groups.items():
-            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(self.parts[i].kept for i in members))
+            kept, forward = jax.device_put(part.kept), _forward(part.spec)
             for start in range(0, rows, _ROWS):
-                x = inputs[fold][start : start + _ROWS]
+                x = inputs[part.fold][start : start + _ROWS]
                 padded = np.pad(x, [(0, _bucket(len(x)) - len(x))] + [(0, 0)] * (x.ndim - 1))
-                found = np.asarray(_forward(spec)(stacked, padded))[:, : len(x)]
-                results[members, start : start + len(x)] = found.reshape(len(members), len(x), -1)
+                found = np.asarray(forward(kept, jax.device_put(padded)))[: len(x)]
+                results[index, start : start + len(x)] = found.reshape(len(x), -1)
         if self.task.kind == "regression":
             for index, part in enumerate(self.parts):
                 results[index] = self.encoders[part.fold].decode_target(results[index])
@@ -102,6 +100,8 @@ class Predictor:
 
     def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Calibrated log-probabilities [rows, classes] from `outputs`."""
+        from scipy.special import log_softmax, softmax
+
         warm = np.array(self.temperatures)[:, None, None]
         if len(self.parts) == 1:
             return log_softmax(outputs[0] / warm[0], axis=1)
@@ -157,6 +157,8 @@ class Predictor:
             {f"probability {name}": np.exp(found[:, i]) for i, name in enumerate(self.task.classes)}
         )
         if len(self.parts) > 1:
+            from scipy.special import softmax
+
             each = softmax(outputs / np.array(self.temperatures)[:, None, None], axis=2)
             columns["spread"] = each[:, np.arange(len(winner)), winner].std(0)
         return columns
@@ -249,15 +251,46 @@ def score_all(task: Task, found: np.ndarray, target: np.ndarray) -> dict[str, fl
     more = _bucket(rows, most=1 << 31) - rows
     outputs = np.pad(found.astype(np.float32), [(0, more)] + [(0, 0)] * (found.ndim - 1))
     targets, weight = np.pad(target.astype(kind), (0, more)), np.pad(np.ones(rows, np.float32), (0, more))
-    scores = jax.device_get(_scores(task.kind)(outputs, targets, weight))
+    scores = jax.device_get(_scores(task.kind)(*jax.device_put((outputs, targets, weight))))
     return {name: float(value) for name, value in scores.items()}
 
 
+def prepare(spec: LearnerSpec, rows: Sequence[int], judged: int) -> None:
+    """Compile ahead what predicting some numbers of rows will need, and scoring the last of them.
+
+    Args:
+        spec: the network's.
+        rows: numbers of rows that will be predicted.
+        judged: number of rows that will be scored.
+    """
+    place = SingleDeviceSharding(jax.local_devices()[0])
+
+    def shape(size: tuple[int, ...], kind: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(size, kind, sharding=place)
+
+    kept = jax.tree.map(
+        lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), _has_shape)
+    )
+    for count in {_bucket(min(count, _ROWS)) for count in rows if count}:
+        _forward(spec).compiled(kept, shape((count, *spec.task.shape), np.float32))
+    if judged:
+        count, classes = _bucket(judged, most=1 << 31), spec.task.kind == "classification"
+        outputs = shape((count, len(spec.task.classes)) if classes else (count,), np.float32)
+        targets = shape((count,), np.int32 if classes else np.float32)
+        _scores(spec.task.kind).compiled(outputs, targets, shape((count,), np.float32))
+
+
+def _has_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
 @functools.lru_cache(maxsize=2)
-def _scores(kind: str) -> Any:
+def _scores(kind: str) -> Program:
     """All metrics of a kind as one program."""
     metrics = [metric for metric in METRICS if metric.kind == kind]
-    return jax.jit(lambda outputs, targets, weight: {m.name: m.fn(outputs, targets, weight) for m in metrics})
+    return Program(
+        "scores", lambda found, targets, weight: {m.name: m.fn(found, targets, weight) for m in metrics}
+    )
 
 
 def _bucket(rows: int, most: int = _ROWS) -> int:
@@ -266,25 +299,29 @@ def _bucket(rows: int, most: int = _ROWS) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _forward(spec: LearnerSpec) -> Any:
+def _forward(spec: LearnerSpec) -> Program:
+    """What a network says about inputs [rows, ...]."""
     network = network_for(spec)
 
-    def run(stacked: Any, x: Any) -> Any:
-        def one(kept: Any) -> Any:
-            return answers(spec, network.forward(kept["params"], kept["carried"], kept["net"], x))
+    def run(kept: Any, x: Any) -> Any:
+        return answers(spec, network.forward(kept["params"], kept["carried"], kept["net"], x))
 
-        return jax.lax.map(one, stacked)
+    return Program("forward", run)
 
-    return jax.jit(run)
+
+@functools.lru_cache(maxsize=64)
+def _abstract_kept(spec: LearnerSpec) -> dict[str, Any]:
+    """The shapes of what is kept of a network."""
+    network = network_for(spec)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params, carried, state = eqx.filter_eval_shape(network.initialize, key, np.float32(1.0))
+    return {"params": params, "carried": carried, "net": state}
 
 
 @functools.lru_cache(maxsize=64)
 def _layout(spec: LearnerSpec) -> Packer:
     """How the kept arrays of a network are named and ordered."""
-    network = network_for(spec)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params, carried, state = eqx.filter_eval_shape(network.initialize, key, np.float32(1.0))
-    return Packer({"params": params, "carried": carried, "net": state})
+    return Packer(_abstract_kept(spec))
 
 
 _WORDS = ("optimizer", "schedule", "clip_by", "decay")

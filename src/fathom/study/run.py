@@ -1,5 +1,6 @@
 """Running a study: baselines, plan, training, choice, the one look at the test rows, the files."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import platform
@@ -18,13 +19,14 @@ from ..errors import RunError, TrainingError
 from ..models import Architecture
 from ..objectives import METRICS
 from .baselines import baseline_outputs, fit_baselines
-from .choose import Standing, ensemble_members, indistinguishable, standings, temperature
+from .choose import indistinguishable, standings
+from .ensemble import build_predictor
 from .members import CohortMembers, Member
 from .plan import Plan, Resolved, seconds_to_train
-from .predictor import Part, Predictor, score_all, stand_alone
+from .predictor import Predictor, prepare, score_all, stand_alone
 from .result import Result
 from .run_folder import MEMBERS, MODEL, RunFolder, Stream, clean, fingerprint, now
-from .study import Study
+from .study import RUN_OPTIONS, Study
 
 Callbacks = Sequence[Callable[[dict[str, Any]], None]]
 _MOST_ENSEMBLE = 25
@@ -37,13 +39,20 @@ def run_study(
     callbacks: Callbacks,
     save_every: float,
     baselines: bool = True,
-    measuring: bool = False,
+    measure: bool = False,
 ) -> Result:
     """Run a study from its start; see `Study.run`."""
+    options = {"baselines": baselines, "measure": measure}
     run = RunFolder.create(folder) if folder is not None else None
     if run is not None:
-        run.write_study(study.to_settings())
-    return _Runner(study, run, budget, callbacks, save_every, None, baselines, measuring).go()
+        run.write_study(_settings(study, options))
+    return _Runner(study, run, budget, callbacks, save_every, None, **options).go()
+
+
+def _settings(study: Study, options: Mapping[str, bool], resolved: Resolved | None = None) -> dict[str, Any]:
+    """The settings file of a run: the study's, and the options of `run` that are not as usual."""
+    unusual = {name: value for name, value in options.items() if value != RUN_OPTIONS[name]}
+    return {**unusual, **study.to_settings(resolved)}
 
 
 def resume(
@@ -83,7 +92,8 @@ def resume(
             f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)"
         )
     study = Study.from_settings(settings, data, architectures, loss)
-    return _Runner(study, run, None, callbacks, save_every, run.read_plan()).go()
+    options = {name: bool(settings.get(name, usual)) for name, usual in RUN_OPTIONS.items()}
+    return _Runner(study, run, None, callbacks, save_every, run.read_plan(), **options).go()
 
 
 def write_faces(run: RunFolder) -> None:
@@ -108,12 +118,13 @@ class _Runner:
         save_every: float,
         recorded: tuple[Plan, str] | None = None,
         baselines: bool = True,
-        measuring: bool = False,
+        measure: bool = False,
     ):
         self.started = time.perf_counter()
         self.study, self.run, self.budget = study, run, budget
         self.callbacks, self.save_every = callbacks, save_every
-        self.recorded, self.with_baselines, self.measuring = recorded, baselines, measuring
+        self.recorded, self.with_baselines, self.measuring = recorded, baselines, measure
+        self._options = {"baselines": baselines, "measure": measure}
         self.fingerprint = fingerprint(study.dataset)
         if recorded is not None and recorded[1] != self.fingerprint:
             raise RunError(
@@ -127,15 +138,28 @@ class _Runner:
         self._tell_data()
         baselines = self._timed("baselines", self._fit_baselines) if self.with_baselines else {}
         plan, cohorts, members, training, story = self._prepare()
-        with contextlib.closing(story):
+        with contextlib.closing(story), concurrent.futures.ThreadPoolExecutor(1) as beside:
             self._compile(training)
+            # While the devices train, this process has time to make ready what comes after.
+            ahead = beside.submit(self._prepare_the_end, cohorts)
             self._timed("train", lambda: training.run(self._pace(plan)))
             story.finish(training.records)
-        self._write_what_was_kept(plan)
+            ahead.result()
         self.tell("choose")
         result = self._timed("choose", lambda: self._conclude(plan, cohorts, members, training, baselines))
         self.tell("done", seconds=result.summary()["seconds"]["total"])
         return result
+
+    def _prepare_the_end(self, cohorts: Sequence[CohortMembers]) -> None:
+        """Import and compile what choosing and testing need."""
+        import scipy.optimize
+        import scipy.special
+
+        del scipy
+        split = self.study.split
+        rows = {len(split.test), *(len(part) for part in split.validation)}
+        for spec in {stand_alone(cohort.spec) for cohort in cohorts}:
+            prepare(spec, sorted(rows), len(split.test))
 
     def tell(self, event: str, **values: Any) -> None:
         """Tell every callback."""
@@ -147,11 +171,6 @@ class _Runner:
         found = work()
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
         return found
-
-    def _write_what_was_kept(self, plan: Plan) -> None:
-        """Let the settings file repeat the run also where it was slower than planned and dropped more."""
-        if self.run is not None and (kept := self.run.read_rungs()) != plan.rungs:
-            self.run.write_study(self.study.to_settings(Resolved(plan.samples, plan.epochs, kept)))
 
     def _tell_data(self) -> None:
         dataset = self.study.dataset
@@ -195,7 +214,7 @@ class _Runner:
         """Record what was decided: for a resume, and in the settings that repeat the run."""
         if self.run is not None:
             resolved = Resolved(plan.samples, plan.epochs, plan.rungs)
-            self.run.write_study(self.study.to_settings(resolved))
+            self.run.write_study(_settings(self.study, self._options, resolved))
             self.run.write_plan(plan, self.fingerprint)
 
     def slower(self, plan: Plan, at: float, kept: int) -> Plan:
@@ -271,7 +290,7 @@ class _Runner:
             raise TrainingError(
                 f"all {len(members)} members diverged; lower the learning rate (recipe.learning_rate) or check the data"
             )
-        predictor = self._predictor(cohorts, members, training, ranking)
+        predictor = build_predictor(self.study, cohorts, members, training, ranking)
         summary = self._summary(plan, cohorts, members, training.records, ranking, predictor, baselines)
         result = Result(clean(summary), predictor, self.run, self.study)
         if self.run is not None:
@@ -279,49 +298,6 @@ class _Runner:
             self.run.write_result(result.summary())
             write_faces(self.run)
         return result
-
-    def _predictor(
-        self,
-        cohorts: Sequence[CohortMembers],
-        members: Sequence[Member],
-        training: Training,
-        ranking: Sequence[Standing],
-    ) -> Predictor:
-        """The chosen network first, then the others of the ensemble, each with its temperature."""
-        study = self.study
-        numbers = ensemble_members(ranking, _MOST_ENSEMBLE)
-        chosen = min(ranking[0].members, key=lambda m: (training.records[m].best_loss, m))
-        numbers = [chosen, *(m for m in numbers if m != chosen)]
-        specs = {c.index: stand_alone(cohort.spec) for cohort in cohorts for c in cohort.candidates}
-        slots = training.slots(numbers)
-        parts = tuple(
-            Part(m, members[m].fold, specs[members[m].candidate], jax.tree.map(np.asarray, slots[m]["best"]))
-            for m in numbers
-        )
-        ones = (1.0,) * len(parts)
-        whole = Predictor(study.dataset.schema, study.task, study.inputs.encoders, study.scaling, parts, ones)
-        return whole if study.task.kind == "regression" else self._calibrated(whole)
-
-    def _calibrated(self, whole: Predictor) -> Predictor:
-        """Temperatures fitted on validation rows: each network on its own fold's, the ensemble on all of them."""
-        feed, target = self.study.inputs.feed, self.study.dataset.target[self.study.inputs.rows]
-        parts = feed.validation if feed.validation is not None else np.zeros((0, 0), np.int32)
-        held = {fold: rows[rows != feed.blank] for fold, rows in enumerate(parts)}
-        temperatures, averages, targets = [], [], []
-        by_fold: dict[int, list[np.ndarray]] = {}
-        for part in whole.parts:
-            rows = held[part.fold]
-            alone = dataclasses.replace(whole, parts=(part,), temperatures=(1.0,))
-            logits = alone.outputs_of({part.fold: feed.examples["x"][part.fold, rows]}, len(rows))[0]
-            temperatures.append(temperature(logits, target[rows]))
-            by_fold.setdefault(part.fold, []).append(logits / temperatures[-1])
-        for fold, logits in by_fold.items():
-            shifted = np.stack(logits) - np.stack(logits).max(-1, keepdims=True)
-            chances = np.exp(shifted) / np.exp(shifted).sum(-1, keepdims=True)
-            averages.append(np.log(np.clip(chances.mean(0), 1e-30, None)))
-            targets.append(target[held[fold]])
-        together = temperature(np.concatenate(averages), np.concatenate(targets))
-        return dataclasses.replace(whole, temperatures=tuple(temperatures), ensemble_temperature=together)
 
     def _summary(self, plan, cohorts, members, records, ranking, predictor, baselines) -> dict[str, Any]:
         """Everything that is known, the test rows looked at here and only here."""

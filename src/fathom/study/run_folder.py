@@ -14,7 +14,6 @@ import tomli_w
 
 from ..data import Dataset
 from ..engine.checkpoint import Checkpoint, write_whole
-from ..engine.rungs import Rung
 from ..errors import RunError
 from .plan import Plan
 
@@ -137,12 +136,6 @@ class RunFolder:
             return [json.loads(line) for line in lines if line]
         except json.JSONDecodeError as error:
             raise RunError(f"{path} is damaged ({error}); start the run anew") from None
-
-    def read_rungs(self) -> tuple[Rung, ...]:
-        """The rungs as the stream tells them: where candidates were dropped and how many went on."""
-        with (self.path / MEMBERS).open(encoding="utf-8") as stream:
-            told = [json.loads(line) for line in stream if line.startswith('{"event": "rung"')]
-        return tuple(Rung(line["at"], len(line["kept"])) for line in told)
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

@@ -32,7 +32,9 @@ FOLDS_BELOW = 5000  # rows; smaller data is cross-validated
 _DEFAULT_FOLDS = 5
 _DEFAULT_SAMPLES = 16
 _MOST_SAMPLES = 96
+RUN_OPTIONS = {"baselines": True, "measure": False}  # of `run`, with what they are unless said
 _STUDY_KEYS = [
+    *RUN_OPTIONS,
     "data",
     "target",
     "kind",
@@ -356,7 +358,7 @@ class Study:
         """The study that a settings file says.
 
         Args:
-            settings: the parsed file; "budget" is left to `run`.
+            settings: the parsed file; "budget", "baselines" and "measure" are left to `run`.
             data: the data, in place of the file's "data".
             architectures: in place of the file's "model", which cannot hold a module of one's own.
             loss: in place of the file's "loss", which cannot hold a function.

@@ -200,24 +200,23 @@ class Cohort:
         members = self._filled()
         return jax.tree.map(lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[members], *reports)
 
-    def probe(self, least: float = 0.05) -> float:
-        """Seconds that an epoch takes for each member, from copies that are thrown away.
+    def probe(self, seconds: float = 0.2) -> float:
+        """Seconds that an epoch takes for each member: the median of epochs of copies that are thrown away.
 
         Args:
-            least: the shortest measurement to trust; shorter ones are repeated.
+            seconds: how long to measure; at least two epochs are, the first of which warms up and does not count.
         """
         block = self._blocks[0]
         orders, epoch = self._orders()
         members = int((block.occupant != EMPTY).sum())
-        slots, best, spent = jax.tree.map(lambda a: a.copy(), block.slots), np.inf, 0.0
-        while spent < 3 * least:
+        slots, taken = jax.tree.map(lambda a: a.copy(), block.slots), []
+        while len(taken) < 2 or sum(taken) < seconds:
             start = time.perf_counter()
             copied = dataclasses.replace(block, slots=slots)
             slots, report = self.programs.epoch(*self._arguments(copied, orders, epoch))
             jax.block_until_ready(report)
-            taken = time.perf_counter() - start
-            spent, best = spent + taken, min(best, taken)
-        return best / members
+            taken.append(time.perf_counter() - start)
+        return float(np.median(taken[1:])) / members
 
     def _filled(self) -> np.ndarray:
         """The places that hold a member, in the order of their members."""

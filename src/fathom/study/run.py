@@ -265,7 +265,9 @@ class _Runner:
         cohorts, members = study.cohorts(trial)
         training = self._training(cohorts, members, study.plan_for(trial), None)
         self._compile(training)
-        rates = {index: cohort.probe() for index, cohort in enumerate(training.cohorts)}
+        # The longer the run, the longer it pays to measure: the speed of a shared machine changes by the second.
+        seconds = min(3.0, 0.03 * self.budget.amount) / len(training.cohorts)
+        rates = {index: cohort.probe(seconds) for index, cohort in enumerate(training.cohorts)}
         weights = [len(cohort.spec.members) for cohort in training.cohorts]
         rate = float(np.average(list(rates.values()), weights=weights))
         return study.resolve(self.budget, rate, time.perf_counter() - self.started), rates

@@ -56,8 +56,7 @@ def test_after_the_first_computation_it_is_refused(tmp_path):
 
 def test_what_the_user_set_wins(tmp_path):
     mine = {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=3 --xla_cpu_multi_thread_eigen=true "
-        "--xla_backend_optimization_level=3",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=3 --xla_cpu_multi_thread_eigen=true",
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "mine"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "9",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "9",
@@ -73,7 +72,6 @@ def test_flags_are_added_to_those_that_are_there(tmp_path):
     assert flags[1:] == [
         f"--xla_force_host_platform_device_count={process.usable_cores()}",
         "--xla_cpu_multi_thread_eigen=false",
-        "--xla_backend_optimization_level=1",
     ]
 
 

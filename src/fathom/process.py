@@ -18,7 +18,6 @@ from .errors import UsageError
 
 _DEVICES_FLAG = "--xla_force_host_platform_device_count"
 _THREADS_FLAG = "--xla_cpu_multi_thread_eigen"
-_LEVEL_FLAG = "--xla_backend_optimization_level"
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 # Every program is worth keeping: a study has few, and each takes seconds to compile and milliseconds to read.
 _CACHE_ALL = {
@@ -79,8 +78,6 @@ def arrange(environment: Mapping[str, str]) -> ProcessSettings:
     wanted = [] if devices else [f"{_DEVICES_FLAG}={usable_cores()}"]
     # With a device a core, threads within a matrix product would only get in each other's way.
     wanted += [] if _THREADS_FLAG in flags else [f"{_THREADS_FLAG}=false"]
-    # The programs run as fast (measured on two kinds of processor) and are compiled in two thirds of the time.
-    wanted += [] if _LEVEL_FLAG in flags else [f"{_LEVEL_FLAG}=1"]
     if wanted:
         variables["XLA_FLAGS"] = " ".join([*flags.split(), *wanted])
     cache = _writable(Path(environment[_CACHE]) if environment.get(_CACHE) else cache_folder(environment))

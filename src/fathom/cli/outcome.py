@@ -54,10 +54,23 @@ def show(result: "Result", folder: Path, common: Common) -> None:
     say("")
     total, compiling = format_seconds(seconds["total"]), format_seconds(seconds["compile"])
     say(f"Kept in {folder}: {summary['members']} members in {total}, {compiling} of them compiling.")
+    say(_certainty(summary["validation"]))
     say("")
     say("Next")
     say(f"  fathom report {folder}")
     say(f"  fathom predict {folder} NEW.csv")
+
+
+def _certainty(validation: dict[str, Any]) -> str:
+    """Whether the choice among candidates means something."""
+    equals, ranked = len(validation["not_worse_beyond_noise"]), len(validation["ranking"])
+    if ranked == 1:
+        return "One candidate was trained to the end; there was nothing to choose."
+    if len(validation["scores"]) == 1:
+        return "With one seed and one fold, chance cannot be told from merit: give --seeds or --folds."
+    if equals:
+        return f"On validation the winner is not better than {equals} of the {ranked - 1} other finalists, beyond noise."
+    return f"On validation the winner is better than all {ranked - 1} other finalists, beyond noise."
 
 
 def _how_to_go_on(folder: Path) -> str:

@@ -68,9 +68,10 @@ def fitted(place):
 
 def test_fit_ends_with_the_answer_the_place_and_what_to_do_next(fitted):
     lines = [line for line in fitted.stdout.splitlines() if line]
-    assert lines[0].startswith(("Predicts cloud with", "Linear does", "Nearest", "Boosted"))
+    assert lines[0].startswith(("Predicts cloud with", "The best baseline ("))
     assert lines[1].startswith("Kept in runs/clouds: 4 members in ")
-    assert lines[2:] == ["Next", "  fathom report runs/clouds", "  fathom predict runs/clouds NEW.csv"]
+    assert lines[2].startswith("On validation the winner is ")
+    assert lines[3:] == ["Next", "  fathom report runs/clouds", "  fathom predict runs/clouds NEW.csv"]
 
 
 def test_progress_is_on_standard_error_and_nothing_else_is(fitted):

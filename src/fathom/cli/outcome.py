@@ -69,7 +69,7 @@ def _certainty(validation: dict[str, Any]) -> str:
     if len(validation["scores"]) == 1:
         return "With one seed and one fold, chance cannot be told from merit: give --seeds or --folds."
     if equals:
-        return f"On validation the winner is not better than {equals} of the {ranked - 1} other finalists, beyond noise."
+        return f"On validation the winner is not better than {equals} of {ranked - 1} other finalists, beyond noise."
     return f"On validation the winner is better than all {ranked - 1} other finalists, beyond noise."
 
 

@@ -116,7 +116,7 @@ def answer(summary: dict[str, Any]) -> str:
         return f"{own}; the best baseline ({label}) does as well."
     if (best > score) if rising else (best < score):
         theirs, mine = _value(metric, best), _value(metric, score)
-        return f"{label.capitalize()} does better: {theirs} against {mine} for the networks."
+        return f"The best baseline ({label}) does better: {theirs} against {mine} for the networks."
     return f"{own}, against {_value(metric, best)} for the best baseline ({label})."
 
 

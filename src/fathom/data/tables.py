@@ -9,8 +9,8 @@ import re
 import zlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 
 from ..errors import DataError
@@ -25,6 +25,9 @@ from .columns import (
     unsupported,
 )
 from .layout import Layout, detect_layout, open_text, unique_names
+
+if TYPE_CHECKING:
+    import duckdb
 
 _PARQUET = (".parquet", ".pq")
 _JSON = (".json", ".jsonl", ".ndjson")
@@ -51,6 +54,8 @@ def read_file(path: str | Path, expected: Collection[str] = ()) -> list[RawColum
     path = Path(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    import duckdb
+
     try:
         with _connect(path) as connection:
             if kind in _PARQUET:
@@ -73,8 +78,10 @@ def read_file(path: str | Path, expected: Collection[str] = ()) -> list[RawColum
     return columns
 
 
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path) -> "duckdb.DuckDBPyConnection":
     """A database in memory that may read this one file and nothing else."""
+    import duckdb
+
     connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
     paths = ", ".join(_literal(name) for name in {str(path), _escaped(path)})
     connection.execute(f"SET allowed_paths = [{paths}]")
@@ -88,7 +95,7 @@ def _escaped(path: Path) -> str:
     return re.sub(r"[*?\[]", lambda found: f"[{found.group()}]", str(path))
 
 
-def _load(connection: duckdb.DuckDBPyConnection, reader: str, path: Path) -> list[str]:
+def _load(connection: "duckdb.DuckDBPyConnection", reader: str, path: Path) -> list[str]:
     """Read a file into the table t, its columns renamed c0, c1, … and its text cleaned; their own names."""
     described = connection.execute(f"DESCRIBE SELECT * FROM {reader}", [_escaped(path)]).fetchall()
     cells = [f"c{place}" for place in range(len(described))]
@@ -101,7 +108,7 @@ def _load(connection: duckdb.DuckDBPyConnection, reader: str, path: Path) -> lis
     return unique_names([row[0] for row in described])
 
 
-def _load_text(connection: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -> list[str]:
+def _load_text(connection: "duckdb.DuckDBPyConnection", path: Path, layout: Layout) -> list[str]:
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(layout.names)))
     packed = "gzip" if path.suffix.lower() == ".gz" else "none"
     reader = f"""read_csv(?, auto_detect = false, header = {layout.header}, columns = {{{columns}}},
@@ -131,7 +138,7 @@ def _read_slowly(path: Path, layout: Layout) -> list[RawColumn]:
     return [type_text(name, clean_text(column)) for name, column in zip(layout.names, cells, strict=True)]
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, names: list[str]) -> list[RawColumn]:
+def _columns(connection: "duckdb.DuckDBPyConnection", names: list[str]) -> list[RawColumn]:
     types = [row[1] for row in connection.execute("DESCRIBE t").fetchall()]
     rows = connection.execute("SELECT count(*) FROM t").fetchall()[0][0]
     texts = [place for place, kind in enumerate(types) if _TEXT_TYPES.match(kind)]
@@ -152,7 +159,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, names: list[str]) -> list[Ra
     return columns
 
 
-def _text_kinds(connection: duckdb.DuckDBPyConnection, places: list[int]) -> dict[int, str]:
+def _text_kinds(connection: "duckdb.DuckDBPyConnection", places: list[int]) -> dict[int, str]:
     """For each text column, the kind that every one of its cells fits: number, date, or else text."""
     if not places:
         return {}
@@ -167,7 +174,7 @@ def _text_kinds(connection: duckdb.DuckDBPyConnection, places: list[int]) -> dic
     return kinds
 
 
-def _fetch(connection: duckdb.DuckDBPyConnection, name: str, kind: str, cell: str) -> RawColumn:
+def _fetch(connection: "duckdb.DuckDBPyConnection", name: str, kind: str, cell: str) -> RawColumn:
     read = {
         "number": f"CAST({cell} AS DOUBLE)",
         "boolean": f"CAST({cell} AS DOUBLE)",

@@ -5,6 +5,7 @@ inside each traced step and one compiled program serves a whole population. What
 structure and types whatever the numbers are.
 """
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
-from optax import contrib
 
 from ..catalogue import Catalogue
 from .decay import Scalar, decoupled_decay, gradient_decay
@@ -74,6 +74,11 @@ def trust_region_radius(updates: PyTree) -> Float[Array, ""]:
     return optax.tree.norm(updates)
 
 
+def _contrib() -> Any:
+    """Optax's contributed rules, imported when one of them is asked for."""
+    return importlib.import_module("optax.contrib")
+
+
 def _decoupled(direction: Direction) -> Build:
     """A rule that steps along a direction, and decays apart from it."""
 
@@ -108,7 +113,7 @@ def _lamb(learning_rate, *, momentum, beta2, weight_decay=0.0, decay_rate=None, 
 
 
 def _prodigy(learning_rate, *, momentum, beta2, weight_decay=0.0, decay_rate=None, mask=None):
-    rule = contrib.prodigy(learning_rate, betas=(momentum, beta2))
+    rule = _contrib().prodigy(learning_rate, betas=(momentum, beta2))
 
     def init(params):
         # A copy: the state keeps the initial point, and both it and the parameters may be donated.
@@ -132,19 +137,19 @@ def _schedule_free(direction: Direction) -> Build:
     inner = _decoupled(direction)
 
     def build(learning_rate, *, momentum, **numbers):
-        return contrib.schedule_free(inner(learning_rate, **numbers), learning_rate, b1=momentum)
+        return _contrib().schedule_free(inner(learning_rate, **numbers), learning_rate, b1=momentum)
 
     return build
 
 
 def _averaged(state: Any, params: PyTree, settings: Mapping[str, Scalar]) -> PyTree:
-    return contrib.schedule_free_eval_params(state, params)
+    return _contrib().schedule_free_eval_params(state, params)
 
 
 def _muon(*, momentum, beta2):
     # consistent_rms makes an orthogonalized step as long as Adam's, so that one learning rate serves the
     # matrices and the vectors. The rate of -1 leaves the direction itself; _decoupled scales it.
-    return contrib.muon(-1.0, beta=momentum, adam_b1=momentum, adam_b2=beta2, consistent_rms=0.2)
+    return _contrib().muon(-1.0, beta=momentum, adam_b1=momentum, adam_b2=beta2, consistent_rms=0.2)
 
 
 RULES: Catalogue[Rule] = Catalogue("optimizer")

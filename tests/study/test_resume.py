@@ -156,6 +156,22 @@ def test_a_run_stopped_before_its_plan_starts_from_its_settings(tmp_path, whole)
     assert_same_run(fm.resume(folder), whole)
 
 
+def test_a_budget_that_was_not_resolved_yet_is_resolved_on_resuming(tmp_path):
+    folder = tmp_path / "run"
+
+    def stop(event):
+        if event["event"] == "data":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        small_grid().run(folder, "3 epochs", callbacks=[stop], baselines=False)
+    assert 'budget = "3 epochs"' in (folder / "study.toml").read_text()
+    fm.resume(folder)
+    record = json.loads((folder / "plan.json").read_text())
+    assert {cohort["epochs"] for cohort in record["cohorts"]} == {3}
+    assert "budget" not in (folder / "study.toml").read_text()
+
+
 def test_a_damaged_record_is_named(tmp_path):
     folder = broken_off(small_grid(), tmp_path / "run", 1, 0)
     (folder / "plan.json").write_text("{")

@@ -45,7 +45,9 @@ def run_study(
     options = {"baselines": baselines, "measure": measure}
     run = RunFolder.create(folder) if folder is not None else None
     if run is not None:
-        run.write_study(_settings(study, options))
+        # Until the budget is resolved it is part of the settings; then the plan says what it came to.
+        asked = {} if budget is None else {"budget": str(budget)}
+        run.write_study({**asked, **_settings(study, options)})
     return _Runner(study, run, budget, callbacks, save_every, None, **options).go()
 
 
@@ -93,7 +95,10 @@ def resume(
         )
     study = Study.from_settings(settings, data, architectures, loss)
     options = {name: bool(settings.get(name, usual)) for name, usual in RUN_OPTIONS.items()}
-    return _Runner(study, run, None, callbacks, save_every, run.read_plan(), **options).go()
+    plan = run.read_plan()
+    unresolved = settings.get("budget") if plan is None else None
+    budget = Budget.parse(unresolved) if unresolved is not None else None
+    return _Runner(study, run, budget, callbacks, save_every, plan, **options).go()
 
 
 def write_faces(run: RunFolder) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .feed import Feed, epoch_order
 from .functions import Functions
+from .lanes import power_of_two
 from .program import REPLICATED, LaneKind, Programs, device_mesh, programs_for, put
 
 EMPTY = -1
@@ -160,7 +161,7 @@ class Cohort:
         """The order of the rows for each (seed, fold) still needed, and the epoch's number, on the devices."""
         length = self.kind.steps * self.kind.batch
         # A power of two, so that a study of a few seeds more or fewer runs the same program.
-        orders = np.zeros((1 << (len(self._pairs) - 1).bit_length(), length), dtype=np.int32)
+        orders = np.zeros((power_of_two(len(self._pairs)), length), dtype=np.int32)
         spec = self.spec
         needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in self.alive}
         for seed, fold in needed:
@@ -176,12 +177,9 @@ class Cohort:
         for block in self._blocks:
             block.slots, report = self.programs.epoch(*self._arguments(block, orders, epoch))
             reports.append(jax.device_get(report))
-        members = self._filled()
-        joined = jax.tree.map(
-            lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[members], *reports
-        )
+        joined = self._by_member(reports)
         train, validation = joined.pop("train"), joined.pop("validation")
-        numbers = np.array(self.spec.members)[self._where[members]]
+        numbers = np.array(self.spec.members)[self._where[self._filled()]]
         self.epoch += 1
         return EpochReport(self.epoch - 1, numbers, joined, train, validation)
 
@@ -197,8 +195,12 @@ class Cohort:
                 slots, block.settings, block.fold, block.order, block.count, orders, self.feed.examples
             )
             reports.append(jax.device_get(found))
-        members = self._filled()
-        return jax.tree.map(lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[members], *reports)
+        return self._by_member(reports)
+
+    def _by_member(self, reports: Sequence[Any]) -> Any:
+        """What every block reported, [members] in order."""
+        filled = self._filled()
+        return jax.tree.map(lambda *parts: np.concatenate([p.reshape(-1) for p in parts])[filled], *reports)
 
     def probe(self, seconds: float = 0.2) -> float:
         """Seconds that an epoch takes for each member: the median of epochs of copies that are thrown away.
@@ -301,7 +303,7 @@ def block_lanes(members: int, width: int, devices: int) -> int:
         (2, 16)
     """
     lanes = -(-members // (width * devices))
-    return min(_BLOCK, 1 << max(0, lanes - 1).bit_length())
+    return min(_BLOCK, power_of_two(lanes))
 
 
 class DeviceFeed:

@@ -79,7 +79,7 @@ class Packer:
     """
 
     def __init__(self, example: Any):
-        dynamic, self._static = eqx.partition(example, _is_abstract_array)
+        dynamic, self._static = eqx.partition(example, is_array_or_shape)
         paths, self._tree = jax.tree_util.tree_flatten_with_path(dynamic)
         self.names = [_path_name(path) for path, _ in paths]
         self._impls = [_key_impl(leaf) for _, leaf in paths]
@@ -127,7 +127,8 @@ def _path_name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".") or "itself"
 
 
-def _is_abstract_array(leaf: Any) -> bool:
+def is_array_or_shape(leaf: Any) -> bool:
+    """Whether a leaf is an array, or the shape that stands for one."""
     return isinstance(leaf, jax.ShapeDtypeStruct) or eqx.is_array(leaf)
 
 

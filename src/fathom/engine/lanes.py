@@ -12,6 +12,16 @@ _GPU_WIDTH = 256
 _MEMORY_SHARE = 0.6
 
 
+def power_of_two(least: int) -> int:
+    """The smallest power of two that is no less: sizes that a few programs share.
+
+    Example:
+        >>> power_of_two(1), power_of_two(5), power_of_two(8)
+        (1, 8, 8)
+    """
+    return 1 << max(0, least - 1).bit_length()
+
+
 def lane_width(platform: str, parameters: int, members: int) -> int:
     """Members that one device advances together.
 
@@ -35,7 +45,7 @@ def lane_width(platform: str, parameters: int, members: int) -> int:
         limit = _CPU_WIDTH if parameters <= _TOGETHER_BELOW else 1
     else:
         limit = _GPU_WIDTH
-    return min(limit, 1 << max(0, members - 1).bit_length())
+    return min(limit, power_of_two(members))
 
 
 def check_lane_width(width: int) -> int:

@@ -24,7 +24,7 @@ from ..optim import (
     update_rule,
 )
 from ..task import Task
-from .functions import Functions
+from .functions import Functions, abstract_key, is_array_or_shape
 from .packing import Packing
 
 OPTIONAL = ("dropout", "input_noise", "label_smoothing", "l1", "l2")  # left out of a program where neutral
@@ -66,10 +66,10 @@ class Network:
 
     def __init__(self, spec: LearnerSpec):
         self._spec = spec
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        module, self.state = eqx.filter_eval_shape(spec.architecture.initialize, spec.task, key)
+        initialize = spec.architecture.initialize
+        module, self.state = eqx.filter_eval_shape(initialize, spec.task, abstract_key())
         self._params = eqx.filter(module, _learns)
-        self._fixed = eqx.filter(module, _is_array, inverse=True)
+        self._fixed = eqx.filter(module, is_array_or_shape, inverse=True)
         packs = RULES[spec.optimizer].elementwise and CLIPS[spec.clip_by].packs
         self.packing = Packing.of(self._params, packs)
         self.mask = self.packing.pack(matrix_mask(self._params))
@@ -154,12 +154,8 @@ def answers(spec: LearnerSpec, outputs: Any) -> Any:
     return outputs if spec.loss is not None else loss_of(spec.task).predict(outputs)
 
 
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.ShapeDtypeStruct) or eqx.is_array(leaf)
-
-
 def _learns(leaf: Any) -> bool:
-    return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return is_array_or_shape(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def _rule(spec: LearnerSpec, network: Network, settings: Any) -> Any:

@@ -188,17 +188,29 @@ class Training:
 
     def _release(self, cohort: Cohort) -> None:
         """Take members that diverged or stopped out of their lanes once that frees enough of them."""
-        alive = cohort.alive
-        numbers = np.array(cohort.spec.members)
-        training = np.array([self.records[int(numbers[p])].status == "training" for p in alive], dtype=bool)
+        training = self._positions(cohort, "training")
         width = cohort.kind.width
-        lanes, needed = -(-len(alive) // width), -(-int(training.sum()) // width)
+        lanes, needed = -(-len(cohort.alive) // width), -(-len(training) // width)
         if lanes - needed >= max(1, lanes // 10):
-            self._rest(cohort, alive[~training])
-            cohort.keep(alive[training])
+            self._pack(cohort)
 
-    def _rest(self, cohort: Cohort, positions: np.ndarray) -> None:
-        """Keep what members know that leave their lanes without being dropped."""
+    def _positions(self, cohort: Cohort, *statuses: str) -> np.ndarray:
+        """The places in lanes of members with one of these statuses."""
+        numbers = cohort.spec.members
+        return np.array([p for p in cohort.alive if self.records[numbers[p]].status in statuses], dtype=int)
+
+    def _pack(self, cohort: Cohort) -> None:
+        """Leave only members in lanes that go on; keep what those know that were not dropped."""
+        training, resting = (
+            self._positions(cohort, "training"),
+            self._positions(cohort, "diverged", "stopped"),
+        )
+        if len(resting):
+            self._rest(cohort, set(resting.tolist()))
+        if len(training) < len(cohort.alive):
+            cohort.keep(training)
+
+    def _rest(self, cohort: Cohort, positions: set[int]) -> None:
         slots, where = cohort.member_slots()
         for index, position in enumerate(where.tolist()):
             if position in positions:
@@ -224,13 +236,7 @@ class Training:
                 dropped.append(member)
                 self._resting.pop(member, None)
         for cohort in self.cohorts:
-            alive = cohort.alive
-            numbers = np.array(cohort.spec.members)
-            stay = np.array([self.records[int(numbers[p])].status == "training" for p in alive], dtype=bool)
-            resting = [p for p in alive[~stay] if self.records[int(numbers[p])].status != "dropped"]
-            if not stay.all():
-                self._rest(cohort, np.array(resting))
-                cohort.keep(alive[stay])
+            self._pack(cohort)
         self.emit("rung", at=rung.at, kept=sorted(going_on), dropped=dropped)
 
     def _affordable(self, rung: Rung, candidates: int, pace: Pace | None) -> int:

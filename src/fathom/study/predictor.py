@@ -14,7 +14,8 @@ from jax.sharding import SingleDeviceSharding
 
 from ..data import Encoder, Schema, read_table
 from ..engine.checkpoint import read_arrays, write_arrays, write_whole
-from ..engine.functions import Packer
+from ..engine.functions import Packer, abstract_key, is_array_or_shape
+from ..engine.lanes import power_of_two
 from ..engine.learner import LearnerSpec, answers, network_for
 from ..engine.program import Program
 from ..errors import DataError, RunError, UsageError
@@ -25,6 +26,7 @@ from ..task import Task
 
 FORMAT = 1
 _ROWS = 4096
+_LEAST_ROWS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,7 +271,7 @@ def prepare(spec: LearnerSpec, rows: Sequence[int], judged: int) -> None:
         return jax.ShapeDtypeStruct(size, kind, sharding=place)
 
     kept = jax.tree.map(
-        lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), _has_shape)
+        lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), is_array_or_shape)
     )
     for count in {_bucket(min(count, _ROWS)) for count in rows if count}:
         _forward(spec).compiled(kept, shape((count, *spec.task.shape), np.float32))
@@ -278,10 +280,6 @@ def prepare(spec: LearnerSpec, rows: Sequence[int], judged: int) -> None:
         outputs = shape((count, len(spec.task.classes)) if classes else (count,), np.float32)
         targets = shape((count,), np.int32 if classes else np.float32)
         _scores(spec.task.kind).compiled(outputs, targets, shape((count,), np.float32))
-
-
-def _has_shape(leaf: Any) -> bool:
-    return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 @functools.lru_cache(maxsize=2)
@@ -295,7 +293,7 @@ def _scores(kind: str) -> Program:
 
 def _bucket(rows: int, most: int = _ROWS) -> int:
     """Rows that a program is compiled for: a power of two, so that a few programs serve any table."""
-    return min(most, 1 << max(4, (rows - 1).bit_length()))
+    return min(most, max(_LEAST_ROWS, power_of_two(rows)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -313,8 +311,7 @@ def _forward(spec: LearnerSpec) -> Program:
 def _abstract_kept(spec: LearnerSpec) -> dict[str, Any]:
     """The shapes of what is kept of a network."""
     network = network_for(spec)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params, carried, state = eqx.filter_eval_shape(network.initialize, key, np.float32(1.0))
+    params, carried, state = eqx.filter_eval_shape(network.initialize, abstract_key(), np.float32(1.0))
     return {"params": params, "carried": carried, "net": state}
 
 

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import importlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -157,10 +158,8 @@ class _Runner:
 
     def _prepare_the_end(self, cohorts: Sequence[CohortMembers]) -> None:
         """Import and compile what choosing and testing need."""
-        import scipy.optimize
-        import scipy.special
-
-        del scipy
+        for name in ("scipy.optimize", "scipy.special"):
+            importlib.import_module(name)
         split = self.study.split
         rows = {len(split.test), *(len(part) for part in split.validation)}
         for spec in {stand_alone(cohort.spec) for cohort in cohorts}:
@@ -212,7 +211,7 @@ class _Runner:
         story = _Story(self, plan, cohorts, members)
         training = self._training(cohorts, members, plan, story)
         saved = training.restore()
-        story.open(0 if saved is None else int(saved["stream_bytes"]))
+        story.open(0 if saved is None else int(saved["stream_bytes"]), training.records)
         return plan, cohorts, members, training, story
 
     def _write_plan(self, plan: Plan) -> None:
@@ -414,12 +413,15 @@ class _Story:
         self._settings = {c.index: c.settings() for cohort in cohorts for c in cohort.candidates}
         self._rising = runner.metric.greater_is_better
         self._scores: dict[int, float] = {}
-        self._alive: dict[int, int] = {}
+        self._alive: set[int] = set()
         self._best, self._done = float("nan"), 0
         self._stream = Stream(None)
 
-    def open(self, size: int) -> None:
-        """Begin the stream, or go on with it where a save left it."""
+    def open(self, size: int, records: Mapping[int, MemberRecord]) -> None:
+        """Begin the stream, or go on with it where a save left it and its members had come to."""
+        self._alive = {member for member, record in records.items() if record.status == "training"}
+        self._scores = {m: record.best_score for m, record in records.items() if record.best_epoch >= 0}
+        self._done = sum(record.epochs for record in records.values())
         run = self._runner.run
         self._stream = Stream(run.path / MEMBERS if run is not None else None, size)
         if size == 0:
@@ -435,6 +437,8 @@ class _Story:
         if event["event"] == "epoch":
             self._epoch(event["report"])
             return
+        if event["event"] in ("diverged", "stopped", "rung"):
+            self._alive.difference_update(event.get("dropped", [event.get("member")]))
         if event["event"] == "slower":
             self._plan = self._runner.slower(self._plan, event["at"], event["kept"])
         if event["event"] != "saving":
@@ -452,14 +456,12 @@ class _Story:
         self._scores.update(zip(numbers, report.values["best_score"].tolist(), strict=True))
         self._best = self._best_candidate()
         self._done += len(numbers)
-        candidate = self._members[numbers[0]].candidate
-        cohort = self._steps[candidate]
-        self._alive[id(cohort)] = len(numbers)
+        cohort = self._steps[self._members[numbers[0]].candidate]
         self._runner.tell(
             "epoch",
             epoch=report.epoch,
             report=report,
-            alive=sum(self._alive.values()),
+            alive=len(self._alive),
             best=self._best,
             examples=len(numbers) * cohort.steps * cohort.batch,
             progress=min(1.0, self._done / self._plan.work),

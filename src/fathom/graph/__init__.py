@@ -1,0 +1,34 @@
+"""The glass box: any JAX function as a graph, forward and backward."""
+
+from .backward import BackwardPass as BackwardPass
+from .backward import Cost as Cost
+from .build import KINDS as KINDS
+from .build import Call as Call
+from .gradients import GradientCheck as GradientCheck
+from .gradients import check_gradients as check_gradients
+from .graph import Graph as Graph
+from .graph import trace as trace
+from .measure import CHEAP as CHEAP
+from .measure import STATISTICS as STATISTICS
+from .nodes import Block as Block
+from .nodes import Line as Line
+from .nodes import Node as Node
+from .nodes import Value as Value
+from .nonfinite import NonFinite as NonFinite
+from .nonfinite import find_nonfinite as find_nonfinite
+from .plan import Plan as Plan
+from .record import Arrays as Arrays
+from .rule import Rule as Rule
+from .statistics import Statistics as Statistics
+from .statistics import statistics as statistics
+from .statistics import watch as watch
+from .summary import Layer as Layer
+from .summary import Summary as Summary
+from .summary import summary as summary
+from .taps import Tap as Tap
+from .taps import find_taps as find_taps
+from .taps import tapped as tapped
+from .textbook import RULES as RULES
+from .textbook import Recognised as Recognised
+from .textbook import Textbook as Textbook
+from .textbook import recognise as recognise

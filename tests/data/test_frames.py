@@ -1,10 +1,12 @@
 import datetime
+import decimal
 
 import numpy as np
 import pandas
 import pytest
+from scipy.sparse import csr_array
 
-from fathom.data.frames import read_arrays, read_frame
+from fathom.data.frames import image_shape, read_arrays, read_frame
 from fathom.errors import DataError, UsageError
 
 
@@ -81,7 +83,24 @@ def test_arrays():
             DataError,
             r"y: shape \(4,\) does not fit 3 rows",
         ),
-        (lambda: read_arrays(np.zeros((3, 2, 2))), DataError, r"x: shape \(3, 2, 2\) is no table"),
+        (
+            lambda: read_arrays(np.zeros((3, 2, 2, 2, 2))),
+            DataError,
+            r"x: shape \(3, 2, 2, 2, 2\) is no table",
+        ),
+        (lambda: read_arrays([[1, 2], [3]]), DataError, r"x is no array"),
+        (
+            lambda: read_arrays(csr_array((10**6, 10**4))),
+            DataError,
+            r"sparse matrix .* 74.5 GiB; at most 2 GiB",
+        ),
+        (
+            lambda: read_frame(
+                pandas.DataFrame([[1, 2]], columns=pandas.MultiIndex.from_tuples([("a", "b")] * 2))
+            ),
+            DataError,
+            r"have 2 levels; give each one name",
+        ),
         (lambda: read_arrays(np.zeros((0, 2))), DataError, r"is no table"),
         (lambda: read_arrays(pandas.DataFrame({"y": [1]}), [1]), DataError, r"x has a column named 'y'"),
         (lambda: read_frame({"a": [1], "b": [1, 2]}), DataError, r"differ in length"),
@@ -102,3 +121,54 @@ def test_refusals(call, error, message):
 def test_infinities_count_as_missing():
     for source in ({"a": [1.0, np.inf]}, pandas.DataFrame({"a": [1.0, -np.inf]})):
         assert np.isnan(read_frame(source)[0].values).tolist() == [False, True]
+
+
+def test_spans_decimals_and_zones():
+    # Oracle: a day is 86,400 seconds; 06:00 at +06:00 is midnight in UTC.
+    day = pandas.Timestamp("1970-01-03T06:00", tz="Asia/Dhaka")
+    frame = pandas.DataFrame(
+        {
+            "span": pandas.to_timedelta(["1 days", None, "90s"]),
+            "time": [datetime.time(1, 0, 30), None, datetime.time(0, 0, 1)],
+            "price": [decimal.Decimal("1.25"), None, decimal.Decimal("3")],
+            "zoned": [day, pandas.NaT, day],
+            "small": pandas.array([1, None, 300], dtype="Int16"),
+        },
+        index=["p", "q", "r"],
+    )
+    found = by_name(read_frame(frame))
+    np.testing.assert_array_equal(found["span"].values, [86400, np.nan, 90])
+    np.testing.assert_array_equal(found["price"].values, [1.25, np.nan, 3])
+    np.testing.assert_array_equal(found["zoned"].values, [2, np.nan, 2])
+    np.testing.assert_array_equal(found["small"].values, [1, np.nan, 300])
+    assert [found[name].kind for name in ("span", "price", "zoned", "small")] == [
+        "number",
+        "number",
+        "date",
+        "number",
+    ]
+    assert "p" not in found
+    array = read_frame({"span": np.array([90, "NaT"], dtype="timedelta64[s]")})[0]
+    np.testing.assert_array_equal(array.values, [90, np.nan])
+
+
+def test_images_keep_their_type_and_place():
+    # Oracle: NumPy's own indexing.
+    x = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3)
+    columns = by_name(read_arrays(x))
+    assert columns["pixel_2_1_0"].values.dtype == np.uint8
+    assert all(
+        (columns[f"pixel_{r}_{c}_{k}"].values == x[:, r, c, k]).all() for r, c, k in np.ndindex(3, 4, 3)
+    )
+    grey = x[..., 0]
+    assert read_arrays(grey)[5].name == "pixel_1_1"
+    np.testing.assert_array_equal(read_arrays(grey)[5].values, grey[:, 1, 1])
+    tall = np.zeros((2, 3, 8, 6))
+    assert [c.name for c in read_arrays(tall)] == [c.name for c in read_arrays(np.moveaxis(tall, 1, -1))]
+    assert image_shape(tall.shape) == (8, 6, 3)
+
+
+def test_sparse_matrices_are_written_out():
+    dense = np.array([[0.0, 2.0], [3.0, 0.0]])
+    columns = read_arrays(csr_array(dense), [0, 1])
+    np.testing.assert_array_equal([column.values for column in columns[:2]], dense.T)

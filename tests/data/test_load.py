@@ -5,7 +5,7 @@ import numpy as np
 import pandas
 import pytest
 
-from fathom.data import Encoder, load, make_split, read_table
+from fathom.data import Encoder, load, make_split, read_new, read_table
 from fathom.errors import DataError, UsageError
 
 
@@ -35,12 +35,14 @@ def test_a_file(flowers):
         ("lily", "rose"),
     )
     assert [c.name for c in data.schema.columns] == ["length", "color", "tall"]
-    assert data.notes == ("column 'id' is ignored: it numbers the rows (an identifier)",)
+    assert data.notes == ()
+    assert [(c.name, c.kind) for c in data.schema.ignored] == [("id", "identifier")]
     assert data.target.dtype == np.int32
     np.testing.assert_array_equal(data.target, flowers[1]["species"] == "rose")
     np.testing.assert_array_equal(data.table.numeric[:, 0], flowers[1]["length"])
     np.testing.assert_array_equal(data.table.numeric[:, 1], flowers[1]["tall"] == "true")
-    assert data.table.categorical[:, 0].tolist() == flowers[1]["color"].tolist()
+    colors = np.array(["blue", "green", "red"])  # the order of the categories
+    assert colors[data.table.categorical[:, 0]].tolist() == flowers[1]["color"].tolist()
 
 
 def test_file_frame_and_mapping_agree(flowers):
@@ -162,13 +164,15 @@ def test_new_values_and_wrong_ones(flowers):
     table, _ = read_table(frame.assign(color="mauve", length=None).head(3), data.schema)
     assert np.isnan(table.numeric[:, 0]).all()
     encoder = Encoder.fit(data.schema, data.table, np.arange(100))
-    assert encoder.encode(table)[:, -1].tolist() == [1, 1, 1]
+    assert table.categorical.tolist() == [[3], [3], [3]]
+    assert read_table(frame.assign(color=None).head(2), data.schema)[0].categorical.tolist() == [[4], [4]]
+    assert np.isfinite(encoder.encode(table)).all()
     with pytest.raises(DataError, match=r"column 'length', row 1: 'long' is no number"):
         read_table(frame.assign(length="long"), data.schema)
     with pytest.raises(
-        DataError, match=r"row 1: 'rose.' is none of the classes learned.*did you mean 'rose'"
+        DataError, match=r"row 1: 'roses' is none of the classes learned.*did you mean 'rose'"
     ):
-        read_table(frame.assign(species="rose."), data.schema)
+        read_table(frame.assign(species="roses"), data.schema)
     with pytest.raises(DataError, match=r"x has 2 columns; the model reads 3: length, color, tall"):
         read_table(np.zeros((3, 2)), data.schema)
 
@@ -202,7 +206,7 @@ REAL = {
         1,
     ),
     "wine_quality/winequality-red.csv": ("column11", 1599, "classification", {"numeric": 11}, 6),
-    "auto_mpg/mpg.csv": ("mpg", 398, "regression", {"numeric": 6, "categorical": 1}, 1),
+    "auto_mpg/mpg.csv": ("mpg", 398, "regression", {"text": 1, "numeric": 6, "categorical": 1}, 1),
     "credit_g/credit.csv": ("default", 1000, "classification", {"numeric": 7, "categorical": 13}, 2),
     "spambase/spam.data.gz": ("column57", 4601, "classification", {"numeric": 57}, 2),
 }
@@ -234,7 +238,10 @@ def test_real_missing_values_and_labels():
     data = load(folder / "adult-train.csv.gz", "column14")
     assert [c.name for c in data.schema.columns if c.has_missing] == ["column1", "column6", "column13"]
     # The labels of the test part end in a full stop.
-    with pytest.raises(DataError, match=r"'<=50K.' is none of the classes learned"):
-        read_table(folder / "adult-test.csv.gz", data.schema)
-    table, _ = read_table(folder / "adult-test.csv.gz", data.schema, with_target=False)
-    assert len(table) == 16281
+    new = read_new(folder / "adult-test.csv.gz", data.schema)
+    assert new.notes == (
+        "target 'column14': labels that are written otherwise are matched: '<=50K.' is '<=50K', '>50K.' is '>50K'",
+    )
+    assert new.target is not None
+    assert np.bincount(new.target).tolist() == [12435, 3846]
+    assert len(new.table) == 16281

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fathom.data.frames import array_column
-from fathom.data.schema import MAX_CATEGORIES, Schema, infer_kind, infer_schema
+from fathom.data.infer import CATEGORY_BUCKETS, MAX_CATEGORIES, infer_kind, infer_schema
+from fathom.data.schema import Schema
 from fathom.errors import DataError, UsageError
 
 ROWS = 200
@@ -37,23 +38,16 @@ def inferred(*columns, **options):
     ],
 )
 def test_kind_of_task(values, kind):
-    assert infer_kind(column("y", values))[0] == kind
+    assert infer_kind(column("y", values)) == kind
 
 
 def test_kind_can_be_asked_for():
     values = list(range(5)) * 20
-    assert infer_kind(column("y", values), "regression") == ("regression", [])
+    assert infer_kind(column("y", values), "regression") == "regression"
     schema, _ = infer_schema([column("x", np.arange(100.0)), column("y", values)], "y", kind="regression")
     assert schema.kind == "regression"
     with pytest.raises(UsageError, match=r"kind='clasification' is not known.*Did you mean 'classification'"):
         infer_kind(column("y", values), "clasification")
-
-
-def test_a_doubtful_kind_is_said_aloud():
-    _, notes = infer_kind(column("quality", list(range(3, 9)) * 100))
-    assert notes == [
-        "target 'quality': its 6 whole numbers are read as classes; kind='regression' reads them otherwise"
-    ]
 
 
 @pytest.mark.parametrize(
@@ -82,19 +76,25 @@ def test_kinds_of_columns():
         column("same", np.ones(ROWS)),
         column("blank", [None] * ROWS),
         column("word", [f"w{i}" for i in range(ROWS)]),
-        column("sentence", [f"one {i} two" for i in range(ROWS)]),
+        column("sentence", [f"u{i} v{i} w{i}" for i in range(ROWS)]),
+        column("words", [f"one {i} two" for i in range(ROWS)]),
         column("user_id", random.permutation(ROWS)),
         column("count", np.arange(ROWS)),
         column("nested", np.zeros(ROWS, dtype=complex)),
     )
     assert {c.name: c.kind for c in schema.columns} == {
-        "size": "numeric", "color": "categorical", "on": "boolean", "off": "boolean", "day": "date",
+        "size": "numeric", "color": "categorical", "on": "boolean", "off": "boolean", "day": "date", "words": "text",
     }  # fmt: skip
     assert {c.name: c.kind for c in schema.ignored} == {
         "same": "constant", "blank": "constant", "word": "identifier", "sentence": "text",
         "user_id": "identifier", "count": "identifier", "nested": "text",
     }  # fmt: skip
-    assert len(notes) == 7
+    # Constants and identifiers are told as suspicions.
+    assert notes == (
+        "column 'sentence' is ignored: 200 different values in 200 rows (text whose words do not repeat)",
+        "column 'words' is text: its words are hashed into 64 inputs",
+        "column 'nested' is ignored: its values are of type complex128",
+    )
     assert all(c.reason for c in schema.ignored)
     assert [c.name for c in schema.categorical] == ["color"]
     assert [c.name for c in schema.numeric] == ["size", "on", "off", "day"]
@@ -132,7 +132,11 @@ def test_most_frequent_categories_are_kept():
     assert "c299" in categories
     assert "c200" not in categories
     assert list(categories) == sorted(categories)
-    assert notes == ("column 'c': its 200 most frequent of 300 values are kept",)
+    assert schema.columns[0].buckets == CATEGORY_BUCKETS
+    assert schema.columns[0].slots == MAX_CATEGORIES + CATEGORY_BUCKETS + 1
+    assert notes == (
+        "column 'c': the 200 most frequent of its 300 values have their own; the others share 16 inputs",
+    )
 
 
 def test_classes_of_numbers_are_in_numeric_order():
@@ -141,9 +145,7 @@ def test_classes_of_numbers_are_in_numeric_order():
 
 
 def test_nothing_left_to_predict_from():
-    with pytest.raises(
-        DataError, match=r"target='y': no usable column is left.*'x' is ignored: it has one value"
-    ):
+    with pytest.raises(DataError, match=r"target='y': no usable column is left.*'x': it has one value"):
         inferred(column("x", np.ones(ROWS)))
 
 

@@ -1,7 +1,10 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from fathom.data import SOURCES, Encoder, load, make_split
+from fathom.data import SOURCES, Encoder, bundled, load, make_split
 
 
 @pytest.mark.parametrize("name", SOURCES.names())
@@ -32,18 +35,28 @@ def test_a_source_is_the_same_each_time(name):
     np.testing.assert_array_equal(first.target, second.target)
 
 
-def test_bundled_classes_match_their_labels():
-    # Oracle: scikit-learn's own labels.
-    from sklearn.datasets import load_breast_cancer, load_digits
+@pytest.mark.parametrize("name", ["digits", "iris", "wine", "breast_cancer", "diabetes"])
+@pytest.mark.parametrize("files", [True, False])
+def test_bundled_data_is_that_of_scikit_learn(name, files, monkeypatch):
+    # Oracle: scikit-learn's own loaders, bit for bit.
+    import sklearn.datasets
 
-    np.testing.assert_array_equal(load("digits").target, load_digits().target)
-    cancer = load_breast_cancer()
-    assert (
-        [load("breast_cancer").classes[i] for i in load("breast_cancer").target[:50]]
-        == [  # pyright: ignore
-            cancer.target_names[i] for i in cancer.target[:50]
-        ]
-    )
+    if not files:
+        monkeypatch.setattr(bundled, "_from_files", lambda name: None)
+    options = {"scaled": False} if name == "diabetes" else {}
+    bunch = getattr(sklearn.datasets, f"load_{name}")(**options)
+    *features, target = SOURCES[name].read()
+    assert [column.name for column in features] == [str(feature) for feature in bunch.feature_names]
+    np.testing.assert_array_equal(np.stack([column.values for column in features], axis=1), bunch.data)
+    labels = bunch.target if target.kind == "number" else np.array(bunch.target_names)[bunch.target]
+    assert target.values.tolist() == labels.tolist()
+
+
+def test_loading_digits_imports_nothing_large():
+    code = """import sys, fathom; fathom.load("digits")
+assert not {"sklearn", "pandas", "scipy.stats", "duckdb", "jax", "PIL"} & set(sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_xor_is_the_sign_of_the_product():

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fathom.data.columns import BLANKS, clean_text, type_text
-from fathom.data.tables import _connect, read_file
+from fathom.data.database import connect
+from fathom.data.tables import read_file
 from fathom.errors import DataError
 
 
@@ -110,7 +111,7 @@ def test_a_text_beyond_the_sample_still_decides_the_kind(tmp_path):
     [
         ("", r"is empty"),
         ("a,b\n", r"has no rows"),
-        ("a,b\n1,2\n3\n4,5\n", r"cannot be read as a table: CSV Error on Line: 3"),
+        ("a,b\n1,2\n3\n4,5\n", r"line 3: 1 cell; each row must have 2"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", r"is no text table"),
     ],
 )
@@ -168,7 +169,7 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path, table, line_end, deli
 def test_nothing_but_the_named_file_can_be_read(tmp_path):
     named = written(tmp_path / "named.csv", "a\n1\n")
     other = written(tmp_path / "other.csv", "a\n1\n")
-    with _connect(named) as connection:
+    with connect([named]) as connection:
         connection.execute("SELECT * FROM read_csv(?)", [str(named)]).fetchall()
         with pytest.raises(duckdb.PermissionException):
             connection.execute("SELECT * FROM read_csv(?)", [str(other)])

@@ -3,11 +3,13 @@
 from .columns import MISSING_MARKERS as MISSING_MARKERS
 from .dataset import Dataset as Dataset
 from .dataset import Table as Table
-from .encode import SCALINGS as SCALINGS
 from .encode import Encoder as Encoder
 from .encode import shares_unit as shares_unit
+from .load import NewData as NewData
 from .load import load as load
+from .load import read_new as read_new
 from .load import read_table as read_table
+from .scaling import SCALINGS as SCALINGS
 from .schema import Column as Column
 from .schema import Schema as Schema
 from .sources import SOURCES as SOURCES

@@ -4,25 +4,31 @@ One column is a name, a kind and one NumPy array. Numbers, booleans and dates ar
 missing cell (a date is days since 1970-01-01); text is an object array of `str` or None.
 """
 
-import datetime
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError
+from .dates import days_of, days_of_numbers
 
-#: Cells that mean "no value". Lower-case "none" is left out: it is a category in many tables.
-MISSING_MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "?", "None")
+#: Cells that mean "no value". Lower-case "none" is left out: it is a category in many tables; so is "-".
+MISSING_MARKERS = (
+    *("", "NA", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>", "NaT", "None", "?", ".", "--", "\\N"),
+    *("NaN", "nan", "NAN", "-NaN", "-nan", "null", "Null", "NULL", "#NULL!", "#VALUE!", "#DIV/0!", "#REF!"),
+)
 #: What is stripped from both ends of a text cell.
 BLANKS = " \t\r\n"
-#: A date starts with a year of four digits; day-first and month-first writings are ambiguous and stay text.
-DATE_PATTERN = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T].*)?$"
+#: What a file reader may take for a date at once; every other writing stays text until the schema is inferred.
+DATE_PATTERN = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T][0-9:.]*)?$"
 
-_DATE = re.compile(DATE_PATTERN, re.DOTALL)
 _MARKERS = frozenset(MISSING_MARKERS)
-_TRUTH = {"true": 1.0, "false": 0.0}
+_BOOLEANS = {"true", "false"}
+_WORDS = {"numeric": "numbers", "boolean": "true or false", "date": "dates"}
+_TRUTH = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), 1.0),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), 0.0),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +50,7 @@ class RawColumn:
     def missing(self) -> np.ndarray:
         """Which cells have no value, bool [rows]."""
         if self.kind == "text":
-            return np.array([value is None for value in self.values], dtype=bool)
+            return np.equal(self.values, None).astype(bool)
         return np.isnan(self.values)
 
     def take(self, rows: np.ndarray) -> "RawColumn":
@@ -91,19 +97,19 @@ def type_text(name: str, values: np.ndarray) -> RawColumn:
     Returns:
         A column of kind "number", "date" or "text". A column without any value is text.
     """
-    for kind, parse in (("number", _number), ("date", _days)):
-        numbers = np.full(len(values), np.nan)
-        seen = False
-        for row, text in enumerate(values):
-            if text is None:
-                continue
+    different = set(values.tolist()) - {None}
+    for kind, parse in (("number", read_number), ("date", days_of)):
+        known: dict[str | None, float] = {None: np.nan}
+        for text in different:
             number = parse(text)
             if number is None:
                 break
-            numbers[row], seen = number, True
+            known[text] = number
         else:
-            if seen:
-                return RawColumn(name, kind, numbers)
+            if different:
+                return RawColumn(
+                    name, kind, np.fromiter(map(known.__getitem__, values), np.float64, len(values))
+                )
     return RawColumn(name, "text", values)
 
 
@@ -122,15 +128,17 @@ def as_texts(column: RawColumn) -> np.ndarray:
     if column.kind == "text":
         return column.values
     write = {"boolean": lambda value: str(bool(value)), "date": _date_text}.get(column.kind, number_text)
-    return _objects([None if np.isnan(value) else write(value) for value in column.values])
+    different, places = np.unique(column.values, return_inverse=True)
+    return _objects([None if np.isnan(value) else write(value) for value in different])[places]
 
 
-def as_numbers(column: RawColumn, kind: str) -> np.ndarray:
+def as_numbers(column: RawColumn, kind: str, style: str = "") -> np.ndarray:
     """The column as float64 [rows], NaN where a cell has no value.
 
     Args:
         column: the column as read.
         kind: what it must hold: "numeric", "boolean" or "date".
+        style: how dates are written, one of `dates.STYLES`.
 
     Returns:
         The numbers; booleans are 0 and 1, dates are days since 1970-01-01.
@@ -141,20 +149,33 @@ def as_numbers(column: RawColumn, kind: str) -> np.ndarray:
     if column.missing().all():
         return np.full(len(column.values), np.nan)
     if column.kind == "text":
-        parse = {"numeric": _number, "boolean": _truth, "date": _days}[kind]
-        return np.array([np.nan if v is None else _parsed(column.name, v, r, parse, kind)
-                         for r, v in enumerate(column.values)])  # fmt: skip
+        return _parsed(column, kind, style)
+    if column.kind == "number" and kind == "date" and style:
+        days = days_of_numbers(column.values, style)
+        if days is not None:
+            return days
     fits = {"numeric": ("number", "boolean"), "boolean": ("boolean", "number"), "date": ("date",)}[kind]
     if column.kind not in fits:
-        raise DataError(
-            f"column {column.name!r} holds {column.kind} values; it must hold {kind} ones, as in training"
-        )
+        held = column.reason or f"{column.kind} values"
+        raise DataError(f"column {column.name!r} holds {held}; it must hold {_WORDS[kind]}")
     values = column.values
     if kind == "boolean" and not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-        raise DataError(
-            f"column {column.name!r} holds numbers other than 0 and 1; it must be boolean, as in training"
-        )
+        raise DataError(f"column {column.name!r} holds numbers other than 0 and 1; it must be true or false")
     return values
+
+
+def read_number(text: str) -> float | None:
+    """The number that a text is, NaN for an infinite one; None for other text.
+
+    Python also reads "1_000" and digits of other scripts; the file reader does not, and neither does this.
+    """
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return np.nan if np.isinf(number) else number
 
 
 def finite(values: np.ndarray) -> np.ndarray:
@@ -164,7 +185,7 @@ def finite(values: np.ndarray) -> np.ndarray:
 
 def looks_boolean(texts: np.ndarray) -> bool:
     """Whether every value of a text column is true or false, in any case."""
-    return {text.lower() for text in set(texts.tolist()) if text is not None} <= set(_TRUTH)
+    return {text.lower() for text in set(texts.tolist()) if text is not None} <= _BOOLEANS
 
 
 def _objects(cells: list) -> np.ndarray:
@@ -173,40 +194,26 @@ def _objects(cells: list) -> np.ndarray:
     return array
 
 
-def _parsed(name: str, text: str, row: int, parse, kind: str) -> float:
-    number = parse(text)
-    if number is None:
+def _parsed(column: RawColumn, kind: str, style: str) -> np.ndarray:
+    """Text cells as numbers, each different cell read once."""
+    parse = {"numeric": read_number, "boolean": _truth, "date": lambda text: days_of(text, style)}[kind]
+    known: dict[str | None, float | None] = {
+        text: parse(text) for text in set(column.values) if text is not None
+    }
+    bad = {text for text, number in known.items() if number is None}
+    if bad:
+        row = next(row for row, text in enumerate(column.values) if text in bad)
         word = {"numeric": "number", "boolean": "true or false", "date": "date"}[kind]
-        raise DataError(f"column {name!r}, row {row + 1}: {text!r} is no {word}; the column is {kind}")
-    return number
-
-
-def _number(text: str) -> float | None:
-    # Python also reads "1_000" and digits of other scripts, which the file reader does not.
-    if "_" in text or not text.isascii():
-        return None
-    try:
-        return float(finite(np.array(float(text))))
-    except ValueError:
-        return None
+        raise DataError(
+            f"column {column.name!r}, row {row + 1}: {column.values[row]!r} is no {word}; the column is {kind}, "
+            "so correct the cell or leave it empty"
+        )
+    known[None] = np.nan
+    return np.fromiter(map(known.__getitem__, column.values), np.float64, len(column.values))
 
 
 def _truth(text: str) -> float | None:
-    return _TRUTH.get(text.lower(), {"1": 1.0, "0": 0.0}.get(text))
-
-
-def _days(text: str) -> float | None:
-    if not _DATE.match(text):
-        return None
-    day, _, rest = text.replace("/", "-", 2).replace("T", " ", 1).partition(" ")
-    iso = "-".join(part.zfill(2) for part in day.split("-"))
-    try:
-        moment = datetime.datetime.fromisoformat(f"{iso} {rest}" if rest else iso)
-    except ValueError:
-        return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
-    return (moment - datetime.datetime(1970, 1, 1)) / datetime.timedelta(days=1)
+    return _TRUTH.get(text.lower())
 
 
 def _date_text(days: float) -> str:

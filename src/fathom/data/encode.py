@@ -11,48 +11,38 @@ import numpy as np
 
 from ..errors import DataError, one_of
 from .dataset import Table
-from .schema import Schema
+from .scaling import SCALINGS, Scaling, moments
+from .schema import Column, Schema
+from .words import word_buckets
 
-#: How the numeric inputs are conditioned (the whitenings: Kessy, Lewin & Strimmer, 2018, arXiv:1512.00809).
-SCALINGS = ("standardize", "shared", "none", "pca", "zca", "cholesky")
-#: A direction with less than this share of the largest variance is rounding, not data: it is not magnified.
-NULL_VARIANCE = 1e-8
-_DATE_PARTS = ("days", "month", "weekday")
-_ARRAYS = ("median", "center", "scale", "rotation", "target_center", "target_scale")
+_OWN_ARRAYS = ("median", "frequency", "target_center", "target_scale")
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
     """Turns tables into network inputs, float32 [rows, features].
 
-    The inputs come in blocks: numeric columns and the three parts of a date (days, month, weekday),
+    The inputs come in blocks: numeric columns and the parts of a date (days, month, weekday, hour),
     imputed by the median and conditioned; booleans as 0 and 1; for each column that had missing cells, 1
-    where one is missing; for each category 1 where it is the value, and a slot for unseen and missing ones.
+    where one is missing; for each category 1 where it is the value, and slots for unseen and for
+    missing ones; for each bucket of a text column log(1 + how many of its words occur).
 
-    With x the imputed numeric block of the training rows, z = (x - mean) / deviation (deviations and
-    covariances are divided by n, not n - 1) and C = cov(z): "standardize" gives z, "shared" (x - mean) / the
-    root mean square of all deviations, which keeps columns of one unit in proportion, "pca" Λ^(-1/2) Uᵀ z with
-    C = U Λ Uᵀ, "zca" U Λ^(-1/2) Uᵀ z, "cholesky" L⁻¹ z with C = L Lᵀ. Each of the three has covariance I on
-    the training rows, except in directions in which those do not vary (constant or linearly dependent
-    columns), which stay near 0.
+    A category that no training row has (it is new, or another fold's) is encoded as what it may be: the share
+    of the training rows that each of its column's slots has. A network then answers as for an average one.
 
     Attributes:
         schema: what the tables follow.
-        scaling: one of `SCALINGS`.
         median: float64 [numeric columns], what fills a missing cell.
-        center: float64 [numeric inputs].
-        scale: float64 [numeric inputs]; 1 for an input constant on the training rows.
-        rotation: float64 [numeric inputs, numeric inputs], the whitening matrix; [0, 0] where none is used.
+        scaling: the conditioning of the numeric block.
+        frequency: float64 [slots of all categories], the share of the training rows that each has.
         target_center: float64 [1], mean of the regression target on the training rows; 0 for classes.
         target_scale: float64 [1], its standard deviation; 1 for classes.
     """
 
     schema: Schema
-    scaling: str
     median: np.ndarray
-    center: np.ndarray
-    scale: np.ndarray
-    rotation: np.ndarray
+    scaling: Scaling
+    frequency: np.ndarray
     target_center: np.ndarray
     target_scale: np.ndarray
 
@@ -72,11 +62,11 @@ class Encoder:
             schema: what the table follows.
             table: the table.
             rows: the training rows; no other row is looked at.
-            scaling: how numeric inputs are conditioned, one of `SCALINGS`.
+            scaling: how numeric inputs are conditioned, one of `fathom.data.SCALINGS`.
             target: float64 [rows of the table], to standardize a regression target; None for classes.
 
         Returns:
-            The encoder. Cost: O(rows x columns), and O(columns³) for a whitening.
+            The encoder. Cost: that of the scaling.
 
         Raises:
             DataError: if `rows` is empty.
@@ -97,31 +87,32 @@ class Encoder:
         numeric = table.numeric[rows]
         median = _medians(numeric)
         values = _continuous(schema, np.where(np.isnan(numeric), median, numeric))
-        center, scale = np.zeros(values.shape[1]), np.ones(values.shape[1])
-        rotation = np.zeros((0, 0))
-        if scaling != "none":
-            center, scale = _moments(values)
-        if scaling == "shared" and scale.size:
-            varying = np.ptp(values, axis=0) > 0
-            size = float(scale[varying].max(initial=1e-300))  # out of the squares, which could overflow
-            scale[varying] = size * np.sqrt(np.square(scale[varying] / size).mean())
-        if scaling in ("pca", "zca", "cholesky") and values.shape[1]:
-            rotation = whitening((values - center) / scale, scaling)
+        counts = [
+            np.bincount(table.categorical[rows, place], minlength=column.slots)
+            for place, column in enumerate(schema.categorical)
+        ]
+        frequency = np.concatenate([np.zeros(0), *counts]) / len(rows)
         goal = np.zeros((1, 1)) if target is None else np.asarray(target, dtype=np.float64)[rows][:, None]
-        target_center, target_scale = _moments(goal)
-        return cls(schema, scaling, median, center, scale, rotation, target_center, target_scale)
+        return cls(schema, median, Scaling.fit(scaling, values), frequency, *moments(goal))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """What each input means, in order; under "pca" the numeric ones are pc1, pc2, …."""
         names = _continuous_names(self.schema)
-        if self.scaling == "pca":
+        if self.scaling.name == "pca":
             names = [f"pc{place + 1}" for place in range(len(names))]
         names += [column.name for column in self.schema.numeric if column.kind == "boolean"]
         names += [f"{column.name} is missing" for column in self.schema.numeric if column.has_missing]
         for column in self.schema.categorical:
-            names += [f"{column.name}={category}" for category in (*_categories(column), "(other)")]
+            names += [f"{column.name}={category}" for category in _slot_names(column)]
+        for column in self.schema.text:
+            names += [f"{column.name} words {place}" for place in range(column.buckets)]
         return tuple(names)
+
+    @property
+    def continuous(self) -> int:
+        """How many inputs, the first ones, are conditioned numbers; the others are flags and counts."""
+        return len(_continuous_names(self.schema))
 
     @property
     def features(self) -> int:
@@ -140,12 +131,7 @@ class Encoder:
         kinds = self.schema.numeric
         missing = np.isnan(table.numeric)
         filled = np.where(missing, self.median, table.numeric)
-        with np.errstate(over="ignore"):
-            values = (_continuous(self.schema, filled) - self.center) / self.scale
-        # A value far outside the training rows must stay finite in float32 and in the products that follow.
-        values = np.clip(values, -1e6, 1e6) if self.scaling != "none" else np.clip(values, -1e30, 1e30)
-        if self.rotation.size:
-            values = values @ self.rotation.T
+        values = self.scaling.apply(_continuous(self.schema, filled))
         inputs = np.zeros((len(table), self.features), dtype=np.float32)
         start = values.shape[1]
         inputs[:, :start] = values
@@ -155,7 +141,11 @@ class Encoder:
         ):
             inputs[:, start : start + block.shape[1]] = block
             start += block.shape[1]
-        self._one_hot(table.categorical, inputs, start)
+        start = self._one_hot(table.categorical, inputs, start)
+        for place, column in enumerate(self.schema.text):
+            counts = word_buckets(table.text[:, place], column.buckets)
+            inputs[:, start : start + column.buckets] = np.log1p(counts)
+            start += column.buckets
         return inputs
 
     def encode_target(self, target: np.ndarray) -> np.ndarray:
@@ -172,7 +162,8 @@ class Encoder:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The fitted numbers by name, to be stored beside the schema."""
-        return {name: getattr(self, name) for name in _ARRAYS}
+        own = {name: getattr(self, name) for name in _OWN_ARRAYS}
+        return {**own, **{f"scaling.{name}": array for name, array in self.scaling.arrays().items()}}
 
     @classmethod
     def from_arrays(cls, schema: Schema, arrays: Mapping[str, np.ndarray], scaling: str) -> "Encoder":
@@ -189,20 +180,25 @@ class Encoder:
         Raises:
             DataError: if an array is missing.
         """
-        absent = [name for name in _ARRAYS if name not in arrays]
-        if absent:
-            raise DataError(f"the stored encoder lacks {', '.join(absent)}; it was written incompletely")
-        return cls(schema, scaling, **{name: np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS})
+        within = {n.removeprefix("scaling."): a for n, a in arrays.items() if n.startswith("scaling.")}
+        try:
+            fitted = Scaling.from_arrays(scaling, within)
+            median, frequency, center, scale = (np.asarray(arrays[n], dtype=np.float64) for n in _OWN_ARRAYS)
+        except KeyError as absent:
+            raise DataError(
+                f"the stored encoder lacks {absent.args[0]}; it was written incompletely"
+            ) from None
+        return cls(schema, median, fitted, frequency, center, scale)
 
-    def _one_hot(self, cells: np.ndarray, inputs: np.ndarray, start: int) -> None:
-        rows = np.arange(len(cells))
+    def _one_hot(self, codes: np.ndarray, inputs: np.ndarray, start: int) -> int:
+        """Fill in one input a slot from `start` on; where the next block starts."""
+        first = start
         for place, column in enumerate(self.schema.categorical):
-            categories = _categories(column)
-            slot = {category: number for number, category in enumerate(categories)}
-            other = len(categories)
-            slots = np.fromiter((slot.get(cell, other) for cell in cells[:, place]), np.int64, len(cells))
-            inputs[rows, start + slots] = 1.0
-            start += other + 1
+            share = self.frequency[start - first : start - first + column.slots]
+            lines = np.where(share[:, None] > 0, np.eye(column.slots), share).astype(np.float32)
+            inputs[:, start : start + column.slots] = lines[codes[:, place]]
+            start += column.slots
+        return start
 
 
 def shares_unit(table: Table) -> bool:
@@ -228,34 +224,6 @@ def shares_unit(table: Table) -> bool:
     return whole and float((values.max(axis=0) >= top / 2).mean()) >= 0.5
 
 
-def whitening(values: np.ndarray, scaling: str) -> np.ndarray:
-    """The matrix W for which cov(W z) = I over the rows of `values`.
-
-    Args:
-        values: float64 [rows, features], mean zero.
-        scaling: "pca" (directions of falling variance), "zca" (symmetric: as near to z as can be), "cholesky"
-            (lower triangular: feature k uses features 1…k).
-
-    Returns:
-        float64 [features, features].
-    """
-    covariance = values.T @ values / len(values)
-    variances, directions = np.linalg.eigh(covariance)
-    variances, directions = variances[::-1], directions[:, ::-1]
-    varies = variances > NULL_VARIANCE * max(variances[0], 1e-300)
-    if scaling == "cholesky":
-        # Directions without variance get one, so that the factor exists; the rows are zero in them.
-        null = directions[:, ~varies]
-        factor = np.linalg.cholesky(covariance + null @ null.T)
-        return np.linalg.solve(factor, np.eye(len(factor)))
-    # The sign of an eigenvector is arbitrary; fixing it makes a fit repeatable between libraries.
-    largest = directions[np.abs(directions).argmax(axis=0), np.arange(len(variances))]
-    directions = directions * np.where(largest < 0, -1.0, 1.0)
-    shrink = np.where(varies, 1.0 / np.sqrt(np.where(varies, variances, 1.0)), 1.0)
-    rotated = shrink[:, None] * directions.T
-    return directions @ rotated if scaling == "zca" else rotated
-
-
 def _medians(numeric: np.ndarray) -> np.ndarray:
     medians = np.zeros(numeric.shape[1])
     for place in range(numeric.shape[1]):
@@ -263,19 +231,6 @@ def _medians(numeric: np.ndarray) -> np.ndarray:
         if len(present):
             medians[place] = np.median(present)
     return medians
-
-
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column; deviation 1 where it is constant."""
-    if values.shape[1] == 0:
-        return np.zeros(0), np.ones(0)
-    # Divided by the largest magnitude first, so that squares neither overflow nor vanish.
-    size = np.abs(values).max(axis=0)
-    size = np.where(size > 0, size, 1.0)
-    unit = values / size
-    center, deviation = unit.mean(axis=0), unit.std(axis=0)
-    constant = deviation <= 1e-12
-    return center * size, np.where(constant, 1.0, deviation * size)
 
 
 def _continuous(schema: Schema, filled: np.ndarray) -> np.ndarray:
@@ -291,7 +246,13 @@ def _continuous(schema: Schema, filled: np.ndarray) -> np.ndarray:
                 .astype("datetime64[M]")
                 .astype(np.int64)
             )
-            parts += [filled[:, place], months % 12 + 1.0, (days + 3) % 7]
+            made = {
+                "days": filled[:, place],
+                "month": months % 12 + 1.0,
+                "weekday": (days + 3) % 7,
+                "hour": (filled[:, place] - days) * 24,
+            }
+            parts += [made[part] for part in column.parts]
     return np.stack(parts, axis=1) if parts else np.zeros((len(filled), 0))
 
 
@@ -301,9 +262,11 @@ def _continuous_names(schema: Schema) -> list[str]:
         if column.kind == "numeric":
             names.append(column.name)
         elif column.kind == "date":
-            names += [f"{column.name} ({part})" for part in _DATE_PARTS]
+            names += [f"{column.name} ({part})" for part in column.parts]
     return names
 
 
-def _categories(column) -> tuple[str, ...]:
-    return column.categories or ()
+def _slot_names(column: Column) -> list[str]:
+    """What each slot of a categorical column stands for."""
+    shared = [f"(others {place})" for place in range(column.buckets)] or ["(other)"]
+    return [*(column.categories or ()), *shared, "(missing)"]

@@ -1,9 +1,8 @@
 """Open any source of data, and read new data for a model that exists."""
 
 import difflib
-import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,43 @@ import numpy as np
 from ..errors import DataError, UsageError
 from .columns import RawColumn
 from .dataset import Dataset, Table, build_table, build_target
-from .frames import ARRAY_TARGET, read_arrays, read_frame
-from .schema import Schema, infer_schema
-from .sources import SOURCES
-from .tables import read_file
+from .frames import read_arrays
+from .infer import infer_schema
+from .open import open_source
+from .reading import Reading, listing, match_labels, read_source
+from .roles import row_groups, row_times, row_weights
+from .schema import Schema
 
 
-def load(source: Any, target: str | None = None, *, kind: str | None = None) -> Dataset:
+@dataclass(frozen=True, eq=False)
+class NewData:
+    """New data read under the schema of a trained model.
+
+    Attributes:
+        table: the cells of the columns that the model reads.
+        target: [rows] class index (-1 = missing) or number (NaN = missing); None where the data has none.
+        weight: float64 [rows], where the model was trained with row weights and the data has them; or None.
+        notes: one sentence for each thing a user should hear.
+    """
+
+    table: Table
+    target: np.ndarray | None
+    weight: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def load(
+    source: Any,
+    target: str | None = None,
+    *,
+    kind: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    sql: str | None = None,
+    test: Any = None,
+    validation: Any = None,
+    like: Schema | None = None,
+    stream: bool | None = None,
+) -> Dataset:
     """Open a source of data and infer its schema.
 
     Args:
@@ -25,45 +54,108 @@ def load(source: Any, target: str | None = None, *, kind: str | None = None) -> 
             data frame; a mapping of columns; or an (x, y) pair of arrays, [rows, features] and [rows].
         target: the column to predict; needed for a file or a data frame.
         kind: "classification" or "regression"; inferred from the target where None.
+        columns: what some columns are, by name: "numeric", "boolean", "categorical", "date" ("day-first" or
+            "month-first" where no row tells), "text" ("text:256" for so many inputs) or "ignore"; or a role
+            in place of an input: "weight" (how much the row counts), "group" (its rows stay on one side of a
+            split), "time" (the latest rows are the test), "split" (train, validation or test).
+        sql: a SELECT over the file, whose table is called `data` or by the file's stem.
+        test: a source of the test rows, with the columns of `source` in any order.
+        validation: a source of the validation rows.
+        like: the schema of a trained model to read the data under, in place of inferring one.
+        stream: whether to leave the rows in the file and hold only some of them in memory; if None, a file is
+            streamed that would take over a quarter of the machine's memory.
 
     Returns:
-        The dataset; rows without a target are left out, and its notes say what else a user should hear.
+        The dataset; rows without a target are left out, and its notes say what else a user should hear. The
+        schema is inferred without the test rows.
 
     Raises:
         DataError: if the source cannot be read or cannot be learned from.
-        UsageError: if `target` is missing or no column, or `kind` is not a known word.
+        UsageError: if `target` is missing or no column, or `kind` or a word of `columns` is not known.
 
     Example:
         >>> data = load("iris")
         >>> len(data), data.kind, data.classes
         (150, 'classification', ('setosa', 'versicolor', 'virginica'))
-        >>> load((np.arange(8.0), np.arange(8.0) ** 2)).kind
-        'regression'
+        >>> table = {"age": [20, 31, 45, 52], "times": [1, 2, 1, 1], "sick": ["no", "yes", "no", "yes"]}
+        >>> load(table, "sick", columns={"times": "weight"}).weight.tolist()
+        [1.0, 2.0, 1.0, 1.0]
     """
     if isinstance(source, Dataset):
         return source
-    name, columns, own_target, keep_all = _open(source, (target,) if target else ())
-    chosen = _check_target(target, own_target, [column.name for column in columns])
-    if isinstance(source, str) and kind is None and source in SOURCES and chosen == own_target:
-        kind = SOURCES[source].kind
-    columns, notes = _drop_unlabeled(columns, chosen)
-    schema, more = infer_schema(columns, chosen, kind=kind, keep_all=keep_all)
-    by_name = {column.name: column for column in columns}
-    target_values = build_target(by_name[chosen], schema)
-    table = build_table(by_name, schema)
-    return Dataset(name, schema, table, schema.kind, target_values, schema.target.categories, (*notes, *more))
+    if like is not None:
+        target, kind = target or like.target.name, like.kind
+    from .stream import fits_memory, load_stream
+
+    whole = sql is None and test is None and validation is None
+    if stream or (stream is None and whole and not fits_memory(source)):
+        if not whole:
+            raise UsageError("stream=True is for one file alone; leave out sql, test and validation files")
+        return load_stream(source, target, kind=kind, columns=columns, like=like)
+    reading = read_source(source, target, columns=columns, sql=sql, test=test, validation=validation)
+    try:
+        return build_dataset(reading, kind, like)
+    except DataError as error:
+        if like is None:
+            raise
+        todo = "leave those rows out or complete the columns, or train anew without that run"
+        raise DataError(f"{error}; the data is read as an earlier run read its own: {todo}") from None
 
 
-def read_table(source: Any, schema: Schema, *, with_target: bool = True) -> tuple[Table, np.ndarray | None]:
+def build_dataset(reading: Reading, kind: str | None = None, like: Schema | None = None) -> Dataset:
+    """The dataset that was read.
+
+    Args:
+        reading: what was read, with a target.
+        kind: the kind of task; inferred where None.
+        like: the schema to read it under; inferred where None.
+    """
+    assert reading.target is not None
+    kind = kind or reading.kind
+    notes: tuple[str, ...] = ()
+    if like is None:
+        schema, notes = infer_schema(
+            reading.columns,
+            reading.target,
+            kind=kind,
+            keep_all=reading.positions,
+            given=reading.given,
+            rows=None if reading.part is None else reading.part != 2,
+        )
+    else:
+        schema = like
+        _check_present(reading.columns, schema)
+        notes = _passed_over([column.name for column in reading.columns], schema)
+    by_name = {column.name: column for column in reading.columns}
+    roles = {}
+    for role, read in {"weight": row_weights, "group": row_groups, "time": row_times}.items():
+        column = schema.role(role)
+        roles[role] = read(by_name[column.name]) if column is not None and column.name in by_name else None
+    return Dataset(
+        reading.name,
+        schema,
+        build_table(by_name, schema),
+        schema.kind,
+        build_target(by_name[reading.target], schema),
+        schema.target.categories,
+        (*reading.notes, *notes),
+        **roles,
+        part=reading.part,
+        shape=reading.shape,
+        asked=kind,
+    )
+
+
+def read_new(source: Any, schema: Schema, *, with_target: bool = True) -> NewData:
     """Read new data under the schema of a trained model.
 
-    Columns are matched by name, in any order; others are passed over. An array without names is matched by
-    position.
+    Columns are matched by name, in any order; others are passed over, with a note. An array without names is
+    matched by position. Columns that had a role in training (group, time, split) are not needed.
 
     Args:
         source: as for `load`; or an array [rows, features] alone.
         schema: what the model reads.
-        with_target: also read the target, where the source has it.
+        with_target: also read the target and the weights, where the source has them.
 
     Returns:
         The table, and the target: None where the source has no such column or no value in it; a single
@@ -73,31 +165,25 @@ def read_table(source: Any, schema: Schema, *, with_target: bool = True) -> tupl
         DataError: if a column is missing (all of them are named) or a cell cannot be read as in training.
     """
     columns = _read_new(source, schema)
+    _check_present(columns, schema)
     by_name = {column.name: column for column in columns}
-    absent = [column.name for column in schema.columns if column.name not in by_name]
-    if absent:
-        raise DataError(_absent_message(absent, list(by_name), schema))
-    table = build_table(by_name, schema)
-    goal = by_name.get(schema.target.name)
-    if not with_target or goal is None or goal.missing().all():
-        return table, None
-    return table, build_target(goal, schema)
+    notes = _passed_over(list(by_name), schema)
+    target = weight = None
+    goal, weights = by_name.get(schema.target.name), schema.role("weight")
+    if with_target and goal is not None and not goal.missing().all():
+        if goal.kind == "text" and schema.target.categories is not None:
+            goal, more = match_labels(goal, schema.target.categories, f"target {goal.name!r}")
+            notes = (*notes, *more)
+        target = build_target(goal, schema)
+    if with_target and weights is not None and weights.name in by_name:
+        weight = row_weights(by_name[weights.name])
+    return NewData(build_table(by_name, schema), target, weight, notes)
 
 
-def _open(source: Any, expected: Iterable[str]) -> tuple[str, list[RawColumn], str | None, bool]:
-    """Name, columns, the target that the source itself names, and whether its columns are positions."""
-    if isinstance(source, tuple):
-        if len(source) != 2:
-            raise UsageError(f"source is a tuple of {len(source)}; give (x, y): features and target")
-        columns = read_arrays(*source)
-        return "arrays", columns, ARRAY_TARGET, columns[0].name == "x0"
-    if isinstance(source, str) and source in SOURCES:
-        record = SOURCES[source]
-        return record.name, record.read(), record.target, bool(record.shape)
-    if isinstance(source, (str, os.PathLike)):
-        path = _existing(Path(source).expanduser())
-        return path.name.split(".")[0] or path.name, read_file(path, tuple(expected)), None, False
-    return "table", read_frame(source), None, False
+def read_table(source: Any, schema: Schema, *, with_target: bool = True) -> tuple[Table, np.ndarray | None]:
+    """The table and the target of new data, as `read_new` reads them."""
+    new = read_new(source, schema, with_target=with_target)
+    return new.table, new.target
 
 
 def _read_new(source: Any, schema: Schema) -> list[RawColumn]:
@@ -112,72 +198,35 @@ def _read_new(source: Any, schema: Schema) -> list[RawColumn]:
         hasattr(source, "__array__") and hasattr(source, "ndim") and not hasattr(source, "columns")
     ):
         return _by_position(read_arrays(source), names)
-    return _open(source, [*names, schema.target.name])[1]
+    return open_source(source, [*names, schema.target.name]).columns
 
 
 def _by_position(columns: list[RawColumn], names: list[str]) -> list[RawColumn]:
     if set(names) <= {column.name for column in columns}:
         return columns
     if len(columns) != len(names):
-        raise DataError(f"x has {len(columns)} columns; the model reads {len(names)}: {_listing(names)}")
+        raise DataError(f"x has {len(columns)} columns; the model reads {len(names)}: {listing(names)}")
     return [RawColumn(name, column.kind, column.values) for name, column in zip(names, columns, strict=True)]
 
 
-def _existing(path: Path) -> Path:
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise DataError(f"source={str(path)!r} is a folder; give a file in it")
-    folder = path.parent if path.parent.is_dir() else None
-    beside = [entry.name for entry in folder.iterdir() if entry.is_file()] if folder else []
-    close = difflib.get_close_matches(path.name, [*SOURCES.names(), *beside], n=1)
-    near = close[0] if close and close[0] in SOURCES else str(path.parent / close[0]) if close else ""
-    hint = f"; did you mean {near!r}?" if near else ""
-    raise DataError(
-        f"source={str(path)!r} is neither a file nor a dataset that comes with Fathom "
-        f"({', '.join(SOURCES.names())}){hint}"
-    )
+def _passed_over(given: list[str], schema: Schema) -> tuple[str, ...]:
+    """What a user should hear about columns that the model has never seen."""
+    known = {column.name for column in (*schema.columns, *schema.ignored, schema.target)}
+    extra = [name for name in given if name not in known]
+    noun = "column is" if len(extra) == 1 else "columns are"
+    return (f"{len(extra)} {noun} passed over, unknown to the model: {listing(extra, 10)}",) if extra else ()
 
 
-def _check_target(target: str | None, own: str | None, names: list[str]) -> str:
-    chosen = target if target is not None else own
-    if chosen is None:
-        raise UsageError(
-            "target is not given; name the column to predict with --target (target=… in Python), "
-            f"one of: {_listing(names)}"
-        )
-    if chosen not in names:
-        close = difflib.get_close_matches(chosen, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"target={chosen!r} is no column; the columns are: {_listing(names)}{hint}")
-    return chosen
-
-
-def _drop_unlabeled(columns: list[RawColumn], target: str) -> tuple[list[RawColumn], list[str]]:
-    goal = next(column for column in columns if column.name == target)
-    if goal.kind == "unsupported":
-        return columns, []
-    missing = goal.missing()
-    count = int(missing.sum())
-    if count == 0:
-        return columns, []
-    if count == len(missing):
-        raise DataError(f"target={target!r} has no value in any row; choose another column")
-    noun = "row has" if count == 1 else "rows have"
-    note = f"{count} {noun} no value in {target!r} and {'is' if count == 1 else 'are'} left out"
-    return [column.take(~missing) for column in columns], [note]
-
-
-def _absent_message(absent: list[str], given: list[str], schema: Schema) -> str:
+def _check_present(columns: list[RawColumn], schema: Schema) -> None:
+    given = [column.name for column in columns]
+    there = set(given)
+    absent = [column.name for column in schema.columns if column.name not in there]
+    if not absent:
+        return
     noun = "column is" if len(absent) == 1 else "columns are"
     hint = ""
     if len(absent) == len(schema.columns):
-        hint = f"; it has: {_listing(given)} (is its header line missing?)"
+        hint = f"; it has: {listing(given)} (is its header line missing?)"
     elif close := difflib.get_close_matches(absent[0], given, n=1):
         hint = f"; did you mean the column {close[0]!r} for {absent[0]!r}?"
-    return f"the {noun} missing that the model reads: {_listing(absent)}{hint}"
-
-
-def _listing(names: list[str], most: int = 40) -> str:
-    more = f", … ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    raise DataError(f"the {noun} missing that the model reads: {listing(absent)}{hint}")

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..catalogue import Catalogue
+from .bundled import read_bundled
 from .columns import RawColumn
 from .frames import array_column
 
@@ -40,22 +42,6 @@ class Source:
 
 #: Every source, by name.
 SOURCES: Catalogue[Source] = Catalogue("dataset")
-
-
-def _bundled(loader: str, target: str, **options) -> Callable[[], list[RawColumn]]:
-    def read() -> list[RawColumn]:
-        import sklearn.datasets
-
-        bunch = getattr(sklearn.datasets, loader)(**options)
-        labels = bunch.target
-        names = getattr(bunch, "target_names", None)
-        if names is not None and loader != "load_diabetes":
-            labels = np.asarray([str(name) for name in names])[labels]
-        features = [str(name) for name in bunch.feature_names]
-        columns = [array_column(name, bunch.data[:, place]) for place, name in enumerate(features)]
-        return [*columns, array_column(target, labels)]
-
-    return read
 
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -127,7 +113,7 @@ for _source in (
         "handwritten digits, 8 x 8 grey values, 10 classes",
         "Alpaydin & Kaynak (1998), UCI Optical Recognition of Handwritten Digits; scikit-learn",
         "digit",
-        _bundled("load_digits", "digit"),
+        partial(read_bundled, "digits", "digit"),
         (8, 8),
     ),
     Source(
@@ -137,7 +123,7 @@ for _source in (
         "three species of iris from four lengths of the flower",
         "Fisher (1936); scikit-learn",
         "species",
-        _bundled("load_iris", "species"),
+        partial(read_bundled, "iris", "species"),
     ),
     Source(
         "wine",
@@ -146,7 +132,7 @@ for _source in (
         "three cultivars of wine from 13 chemical measurements",
         "Forina et al. (1991), UCI Wine; scikit-learn",
         "cultivar",
-        _bundled("load_wine", "cultivar"),
+        partial(read_bundled, "wine", "cultivar"),
     ),
     Source(
         "breast_cancer",
@@ -155,7 +141,7 @@ for _source in (
         "malignant or benign from 30 measurements of cell nuclei",
         "Street, Wolberg & Mangasarian (1993); scikit-learn",
         "diagnosis",
-        _bundled("load_breast_cancer", "diagnosis"),
+        partial(read_bundled, "breast_cancer", "diagnosis"),
     ),
     Source(
         "diabetes",
@@ -164,7 +150,7 @@ for _source in (
         "progression of diabetes after a year from ten measurements",
         "Efron, Hastie, Johnstone & Tibshirani (2004); scikit-learn, unscaled",
         "progression",
-        _bundled("load_diabetes", "progression", scaled=False),
+        partial(read_bundled, "diabetes", "progression"),
     ),
     _generated("moons", _CLASSES, 1000, "two interleaved half circles with noise 0.2", _moons),
     _generated("circles", _CLASSES, 1000, "a circle inside another with noise 0.1", _circles),

@@ -1,0 +1,360 @@
+"""Inference of the schema: what each column is, from its cells and its name, or as the user says."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import DataError, one_of
+from .columns import RawColumn, as_numbers, as_texts, looks_boolean, number_text, read_number
+from .dates import date_style, days_of_numbers, number_style
+from .schema import Column, Schema
+
+#: A text column with more categories than this is kept only if its values repeat.
+MAX_FREE_CATEGORIES = 50
+#: At most so many categories get an input of their own; the rest are hashed into `CATEGORY_BUCKETS` shared ones.
+MAX_CATEGORIES = 200
+CATEGORY_BUCKETS = 16
+#: The words of a text column are hashed into so many inputs, unless "text:N" says otherwise.
+WORD_BUCKETS = 64
+#: A whole-number target with more classes than this, or than this share of the rows, is a quantity.
+MAX_NUMBER_CLASSES = 20
+MAX_NUMBER_CLASS_SHARE = 0.05
+
+#: Half the distance from the smallest to the largest value of a quantity to predict.
+LEAST_SPREAD, MOST_SPREAD = 1e-15, 1e15
+
+_ID_NAME = re.compile(r"(id|.*[_\s.-]id|index|row|row[_\s]?(id|number|no|num)|unnamed.*)", re.IGNORECASE)
+_ID_CAMEL = re.compile(r".*[a-z](Id|ID)")
+_DATE_NAME = re.compile(r"(.*[^a-z])?(date|day|dt)([^a-z].*)?|.*[a-z](Date|Day)([^a-z].*)?")
+_ROLE_REASONS = {
+    "weight": "it is the weight of each row",
+    "group": "it is the group of each row",
+    "time": "it is the time of each row",
+    "split": "it says which part each row is for",
+    "ignore": "it is ignored as asked",
+}
+
+
+def infer_schema(
+    columns: Sequence[RawColumn],
+    target: str,
+    *,
+    kind: str | None = None,
+    keep_all: bool = False,
+    given: Mapping[str, str] | None = None,
+    rows: np.ndarray | None = None,
+) -> tuple[Schema, tuple[str, ...]]:
+    """The schema of a table whose target has no missing cell.
+
+    Args:
+        columns: every column of the table, the target among them.
+        target: the name of the column to predict.
+        kind: "classification" or "regression"; inferred from the target where None.
+        keep_all: keep constant and identifier-like number columns (for unnamed feature vectors and images,
+            whose inputs are positions).
+        given: what some columns are, by name, as `roles.read_columns` returns it.
+        rows: the rows that may be looked at for the inputs (not the test rows), bool [rows]; all if None.
+
+    Returns:
+        The schema, and notes: one sentence for each thing a user should hear.
+
+    Raises:
+        DataError: if nothing is left to predict from, or the target cannot be predicted as asked.
+        UsageError: if `kind` is not a known word.
+    """
+    goal = next(column for column in columns if column.name == target)
+    chosen = infer_kind(goal, kind)
+    classes = _classes(goal) if chosen == "classification" else None
+    if chosen == "regression":
+        _check_spread(goal)
+    features = [column for column in columns if column.name != target]
+    if rows is not None:
+        features = [column.take(rows) for column in features]
+    inferred, notes = infer_columns(features, keep_all=keep_all, given=given)
+    used = tuple(column for column in inferred if not column.reason)
+    ignored = tuple(column for column in inferred if column.reason)
+    if not used:
+        why = "; ".join(f"{column.name!r}: {column.reason}" for column in ignored[:3])
+        why += f"; and so on for {len(ignored) - 3} more" if len(ignored) > 3 else ""
+        raise DataError(f"target={target!r}: no usable column is left to predict from; {why or 'add one'}")
+    return Schema(used, Column(target, "target", classes), ignored), tuple(notes)
+
+
+def infer_columns(
+    features: Sequence[RawColumn], *, keep_all: bool = False, given: Mapping[str, str] | None = None
+) -> tuple[list[Column], list[str]]:
+    """What each column but the target is, and notes; arguments as for `infer_schema`."""
+    given = given or {}
+    inferred, notes = [], []
+    for raw in features:
+        if raw.name in given:
+            column = _as_given(raw, given[raw.name])
+        else:
+            column = _infer_column(raw, len(features), keep_all)
+        inferred.append(column)
+        notes += _column_notes(raw, column, raw.name in given)
+    return inferred, notes
+
+
+def infer_kind(goal: RawColumn, kind: str | None = None) -> str:
+    """The kind of task that a target column asks for.
+
+    Text and booleans are classes. Numbers are classes if all are whole and there are two different ones, or
+    at most 20 that are at most 5 % as many as the rows; else they are a quantity.
+
+    Args:
+        goal: the target column, without missing cells.
+        kind: what the user asked for, or None.
+
+    Returns:
+        "classification" or "regression"; where it is doubtful, `Dataset.suspicions` says so.
+
+    Raises:
+        DataError: if the column cannot be predicted so.
+        UsageError: if `kind` is not a known word.
+    """
+    if kind is not None and kind not in ("classification", "regression"):
+        raise one_of("kind", kind, ("classification", "regression"))
+    if goal.kind in ("date", "unsupported"):
+        raise DataError(
+            f"target={goal.name!r} holds {goal.reason or 'dates'}; choose a column of numbers or of classes"
+        )
+    if goal.kind != "number":
+        if kind == "regression":
+            odd = _first_word(goal)
+            raise DataError(
+                f"target={goal.name!r} holds {'not only' if odd else 'no'} numbers{odd}; "
+                "use kind='classification' or another column"
+            )
+        return "classification"
+    if kind is not None:
+        return kind
+    distinct = np.unique(goal.values)
+    whole = bool((distinct == np.round(distinct)).all())
+    few = len(distinct) <= MAX_NUMBER_CLASSES and len(distinct) <= MAX_NUMBER_CLASS_SHARE * len(goal.values)
+    return "classification" if whole and (few or len(distinct) == 2) else "regression"
+
+
+def _check_spread(goal: RawColumn) -> None:
+    """Refuse a quantity that does not vary, or whose squared errors single precision cannot hold."""
+    low, high = float(goal.values.min()), float(goal.values.max())
+    if low == high:
+        raise DataError(f"target={goal.name!r} has the same value in every row; choose a column that varies")
+    if not LEAST_SPREAD <= high / 2 - low / 2 <= MOST_SPREAD:
+        raise DataError(
+            f"target={goal.name!r} goes from {low:g} to {high:g}, and a quantity must spread over {LEAST_SPREAD:g} "
+            f"to {MOST_SPREAD:g}: write it in another unit, take its logarithm, or correct its outliers"
+        )
+
+
+def _first_word(goal: RawColumn) -> str:
+    """Where a text column that is numbers but for some cells stops being one."""
+    if goal.kind != "text":
+        return ""
+    numbers = {text: read_number(text) is not None for text in set(goal.values.tolist())}
+    if sum(numbers.values()) < len(numbers) / 2:
+        return ""
+    row = next(row for row, text in enumerate(goal.values) if not numbers[text])
+    return f" (row {row + 1}: {goal.values[row]!r} is no number)"
+
+
+def _classes(goal: RawColumn) -> tuple[str, ...]:
+    classes: tuple[str, ...]
+    if goal.kind == "number":
+        classes = tuple(number_text(value) for value in np.unique(goal.values))
+    else:
+        classes = tuple(sorted(set(as_texts(goal).tolist())))
+    if len(classes) < 2:
+        raise DataError(
+            f"target={goal.name!r} has one value only ({', '.join(classes)}); choose a column that varies"
+        )
+    if len(classes) > max(2, len(goal.values) / 2):
+        raise DataError(
+            f"target={goal.name!r} has {len(classes)} classes in {len(goal.values)} rows{_first_word(goal)}; "
+            "a class needs at least two rows on average: choose another column"
+        )
+    return classes
+
+
+def _as_given(column: RawColumn, kind: str) -> Column:
+    """The column as the user says it is; a cell that does not fit is an error."""
+    if kind in _ROLE_REASONS:
+        return Column(column.name, kind, reason=_ROLE_REASONS[kind])
+    missing = column.missing()
+    if column.kind == "unsupported":
+        raise DataError(f"column {column.name!r} cannot be used as {kind}: {column.reason}")
+    if missing.all():
+        return Column(column.name, "constant", has_missing=True, reason="it has no value in any row")
+    has_missing = bool(missing.any())
+    kind, _, number = kind.partition(":")
+    if kind == "categorical":
+        return _categorical(column.name, Counter(as_texts(column)[~missing].tolist()), has_missing)
+    if kind == "text":
+        return Column(column.name, "text", None, has_missing, buckets=int(number or WORD_BUCKETS))
+    if kind in ("numeric", "boolean"):
+        as_numbers(column, kind)
+        return Column(column.name, kind, has_missing=has_missing)
+    style = {"day-first": "day first", "month-first": "month first"}.get(kind) or _given_style(column)
+    return _date(column, style, has_missing)
+
+
+def _given_style(column: RawColumn) -> str:
+    if column.kind == "number":
+        return number_style(column.values)
+    if column.kind != "text":
+        return ""
+    texts = set(column.values.tolist()) - {None}
+    style = date_style(texts)
+    if style is None and date_style(["1/31/2000", *texts]) is not None:
+        text = min(texts)
+        raise DataError(
+            f"column {column.name!r}: {text!r} may have the day or the month first, and no row tells which; "
+            "say columns 'day-first' or 'month-first' in place of 'date'"
+        )
+    return style or ""
+
+
+def _infer_column(column: RawColumn, features: int, keep_all: bool) -> Column:
+    missing = column.missing()
+    if column.kind == "unsupported":
+        return Column(column.name, "text", reason=column.reason)
+    if missing.all():
+        return Column(column.name, "constant", has_missing=True, reason="it has no value in any row")
+    if column.kind == "text":
+        return _infer_text(column, bool(missing.any()))
+    present = column.values[~missing]
+    has_missing = len(present) < len(missing)
+    if not keep_all:
+        if _same(present):
+            # A column whose cells are one value or missing says something only by being missing.
+            return Column(column.name, "constant", has_missing=has_missing, reason="it has one value only")
+        if column.kind == "number" and features > 1 and _is_identifier(column.name, column.values):
+            return Column(column.name, "identifier", reason="it numbers the rows (an identifier)")
+        if column.kind == "number" and _DATE_NAME.fullmatch(column.name.strip()) and _is_packed(present):
+            return _date(column, "yyyymmdd", has_missing)
+    if column.kind == "date":
+        return _date(column, "", has_missing)
+    return Column(column.name, {"number": "numeric"}.get(column.kind, column.kind), has_missing=has_missing)
+
+
+def _infer_text(column: RawColumn, has_missing: bool) -> Column:
+    counts = Counter(column.values.tolist())
+    filled = len(column.values) - counts.pop(None, 0)
+    if len(counts) == 1:
+        return Column(column.name, "constant", has_missing=has_missing, reason="it has one value only")
+    if looks_boolean(column.values):
+        return Column(column.name, "boolean", has_missing=has_missing)
+    style = date_style(counts)
+    if style is not None:
+        return _date(column, style, has_missing)
+    unique = len(counts) == filled and filled > 20
+    if unique or (len(counts) > MAX_FREE_CATEGORIES and len(counts) > filled / 2):
+        length, repeats = _wording(counts)
+        if length >= 2 and repeats >= 2:
+            return Column(column.name, "text", None, has_missing, buckets=WORD_BUCKETS)
+        kind, word = (
+            ("text", "text whose words do not repeat") if length >= 2 else ("identifier", "an identifier")
+        )
+        reason = f"{len(counts)} different values in {filled} rows ({word})"
+        return Column(column.name, kind, has_missing=has_missing, reason=reason)
+    if len(counts) > MAX_CATEGORIES and _wording(counts)[0] >= 4:
+        return Column(column.name, "text", None, has_missing, buckets=WORD_BUCKETS)
+    return _categorical(column.name, counts, has_missing)
+
+
+def _wording(counts: Mapping[str, int]) -> tuple[float, float]:
+    """Words in a text, and how often each word occurs, over some 2,000 of the different texts."""
+    texts = sorted(counts)[:: max(1, len(counts) // 2000)]
+    words = [word for text in texts for word in text.lower().split()]
+    return len(words) / len(texts), len(words) / max(len(set(words)), 1)
+
+
+def _categorical(name: str, counts: Mapping[str, int], has_missing: bool) -> Column:
+    # The most frequent categories, ties by name, so that the choice does not depend on the order of the rows.
+    frequent = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
+    buckets = CATEGORY_BUCKETS if len(counts) > MAX_CATEGORIES else 0
+    return Column(name, "categorical", tuple(sorted(frequent)), has_missing, buckets=buckets)
+
+
+def _date(column: RawColumn, style: str, has_missing: bool) -> Column:
+    """A date column with those of its parts that vary."""
+    days = as_numbers(column, "date", style)
+    days = days[~np.isnan(days)]
+    if _same(days):
+        return Column(column.name, "constant", has_missing=has_missing, reason="it has one value only")
+    if style == "time":
+        return Column(column.name, "date", None, has_missing, parts=("hour",), style=style)
+    whole = np.floor(days).astype(np.int64)
+    date = whole.astype("datetime64[D]")
+    month = date.astype("datetime64[M]")
+    monthly = bool((date == month).all())  # months written as their first day
+    varies = {
+        "days": True,
+        "month": len(np.unique(month.astype(np.int64) % 12)) > 1,
+        "weekday": not monthly and len(np.unique(whole % 7)) > 1,
+        "hour": bool((days != whole).any()),
+    }
+    parts = tuple(part for part, varied in varies.items() if varied)
+    return Column(column.name, "date", None, has_missing, parts=parts, style=style)
+
+
+def _same(values: np.ndarray) -> bool:
+    return bool(values.min() == values.max())
+
+
+def _is_packed(present: np.ndarray) -> bool:
+    """Whether every number is a date written as 20240131."""
+    return bool((present > 18_000_000).all()) and days_of_numbers(present, "yyyymmdd") is not None
+
+
+def is_named_identifier(name: str) -> bool:
+    """Whether a name is that of an identifier: id, user_id, userId, index, row number, …."""
+    return bool(_ID_NAME.fullmatch(name) or _ID_CAMEL.fullmatch(name))
+
+
+def _is_identifier(name: str, values: np.ndarray) -> bool:
+    if np.isnan(values).any() or not (values == np.round(values)).all():
+        return False
+    named = is_named_identifier(name)
+    numbered = len(values) >= 20 and values[0] in (0.0, 1.0) and bool((np.diff(values) == 1).all())
+    return numbered or (named and len(np.unique(values)) == len(values))
+
+
+def _column_notes(raw: RawColumn, column: Column, given: bool) -> list[str]:
+    """What a user should hear of a column; constants and identifiers are told as suspicions."""
+    name = f"column {column.name!r}"
+    if column.kind in ("weight", "group", "time", "split"):
+        return [f"{name} is no input: {column.reason}"]
+    if column.reason:
+        told = given or column.kind in ("constant", "identifier")
+        return [] if told else [f"{name} is ignored: {column.reason}"]
+    notes = []
+    if column.kind == "text" and not given:
+        notes.append(f"{name} is text: its words are hashed into {column.buckets} inputs")
+    if raw.kind == "text" and not given and column.kind in ("categorical", "text"):
+        notes += _almost_numbers(raw)
+    if column.kind == "categorical" and column.buckets:
+        distinct = len(set(as_texts(raw).tolist()) - {None})
+        rest = f"the others share {column.buckets} inputs"
+        notes.append(
+            f"{name}: the {MAX_CATEGORIES} most frequent of its {distinct} values have their own; {rest}"
+        )
+    return notes
+
+
+def _almost_numbers(raw: RawColumn) -> list[str]:
+    counts = Counter(raw.values.tolist())
+    filled = len(raw.values) - counts.pop(None, 0)
+    if sum(read_number(text) is not None for text, _ in counts.most_common(20)) < min(len(counts), 20) / 2:
+        return []
+    words = [text for text in counts if read_number(text) is None]
+    odd = sum(counts[text] for text in words)
+    if odd > 0.1 * filled:
+        return []
+    shown = ", ".join(repr(text) for text in sorted(words)[:3]) + (", …" if len(words) > 3 else "")
+    return [
+        f"column {raw.name!r} is read as categories, because {odd} of its {filled} cells are no numbers "
+        f"({shown}); empty or correct those to read it as numbers"
+    ]

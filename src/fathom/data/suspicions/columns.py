@@ -1,0 +1,92 @@
+"""Suspicions about single columns: constants, identifiers, codes that stand for a missing value."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...look import format_count
+from ..dataset import Dataset
+from ..infer import is_named_identifier
+from .suspicion import Suspicion, columns_are
+
+#: Numbers that often stand for a missing value.
+CODES = (-1.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, -9.0, -99.0, -999.0, -9999.0, -99999.0)
+
+
+def constant(dataset: Dataset) -> Iterator[Suspicion]:
+    """Columns that never vary, which are left out."""
+    names = tuple(column.name for column in dataset.schema.ignored if column.kind == "constant")
+    if names:
+        said = columns_are(
+            names, "has one value only and is left out", "have one value only and are left out"
+        )
+        advice = "nothing is lost, unless the file should hold more than it does"
+        yield Suspicion("constant", names, said, advice)
+
+
+def identifier(dataset: Dataset) -> Iterator[Suspicion]:
+    """Columns that only name the row: those left out, and those kept that look like one."""
+    ignored = tuple(column.name for column in dataset.schema.ignored if column.kind == "identifier")
+    if ignored:
+        said = columns_are(
+            ignored,
+            "tells the rows apart (an identifier) and is left out",
+            "tell the rows apart (identifiers) and are left out",
+        )
+        example = ignored[0]
+        which = "it says" if len(ignored) == 1 else "one of them says"
+        advice = f"if {which} something of use, keep it: --columns {_word(example, 'categorical')}"
+        yield Suspicion("identifier", ignored, said, advice)
+    names = [column.name for column in dataset.schema.columns if column.kind == "numeric"]
+    kept = (
+        tuple(name for name in names if is_named_identifier(name)) if len(dataset.schema.columns) > 1 else ()
+    )
+    if kept:
+        said = columns_are(
+            kept,
+            "is named like an identifier and is used as a number",
+            "are named like identifiers and are used as numbers",
+        )
+        name = kept[0]
+        advice = (
+            f"leave it out (--columns {_word(name, 'ignore')}), or keep rows that share it on one side of the split "
+            f"(--columns {_word(name, 'group')})"
+        )
+        yield Suspicion("identifier", kept, said, advice)
+
+
+def missing_code(dataset: Dataset) -> Iterator[Suspicion]:
+    """A number far from all others, such as -999 or 9999, that comes again and again."""
+    for place, column in enumerate(dataset.schema.numeric):
+        if column.kind != "numeric":
+            continue
+        values = dataset.table.numeric[:, place]
+        values = values[~np.isnan(values)]
+        if len(values) < 10:
+            continue
+        for end, code in (("smallest", values.min()), ("largest", values.max())):
+            count = int((values == code).sum())
+            rest = values[values != code]
+            if code not in CODES or count < max(2, 0.0005 * len(values)) or len(rest) == 0:
+                continue
+            with np.errstate(over="ignore"):
+                spread, gap = float(np.ptp(rest)), float(np.abs(rest - code).min())
+            if spread == 0 or gap <= spread:
+                continue
+            low, high = f"{rest.min():g}", f"{rest.max():g}"
+            said = (
+                f"column {column.name!r}: {format_count(count)} cells are {code:g}, its {end} value, and all others "
+                f"lie between {low} and {high}"
+            )
+            yield Suspicion(
+                "missing code",
+                (column.name,),
+                said,
+                f"if {code:g} stands for a missing value, empty those cells",
+                {"value": float(code), "rows": count},
+            )
+
+
+def _word(name: str, word: str) -> str:
+    text = f"{name}={word}"
+    return text if text.isprintable() and " " not in text and "'" not in text else f'"{text}"'

@@ -1,0 +1,148 @@
+"""Suspicions that a column gives the answer away: what it predicts alone, on rows that were held out."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...look import format_number
+from ..dataset import Dataset
+from ..schema import Column
+from .suspicion import Suspicion, sample
+
+_SURE = 0.98  # of a perfect ROC AUC or R2
+_FAR = 0.85  # what no other column may reach beside a sure one; ROC AUC
+_FAR_R2 = 0.7  # the same for R2
+_NAMED = {"classification": 0.65, "regression": 0.3}  # what a telling name needs besides
+_BINS = 64
+_ROWS = 10_000  # looked at, half of them to fit to; fewer where there are many columns
+_FEWEST_ROWS = 600
+_SMALLEST = 40  # rows below which nothing is said
+_CELLS = 300_000
+_COLUMNS = 1000  # looked at, drawn at random where there are more
+_CLASSES = 20  # the most frequent classes that are looked at
+_MADE = {"predicted", "prediction", "predictions", "predict", "forecast", "forecasted", "yhat", "fitted"}
+
+
+def leak(dataset: Dataset) -> Iterator[Suspicion]:
+    """A column that predicts the target alone, or nearly, while the others are far from it."""
+    schema, table = dataset.schema, dataset.table
+    blocks = [(column, table.numeric[:, place]) for place, column in enumerate(schema.numeric)]
+    blocks += [(column, table.categorical[:, place]) for place, column in enumerate(schema.categorical)]
+    blocks = [blocks[place] for place in sample(np.arange(len(blocks)), _COLUMNS)]
+    rows = np.arange(len(dataset)) if dataset.part is None else np.flatnonzero(dataset.part != 2)
+    rows = sample(rows, int(np.clip(_CELLS // max(len(blocks), 1), _FEWEST_ROWS, _ROWS)))
+    rows = np.random.default_rng(0).permutation(rows)
+    fitted = len(rows) // 2  # the first half is fitted to, the other is predicted
+    goals = _goals(dataset, rows, fitted)
+    if len(rows) < _SMALLEST or not blocks or not goals.shape[1]:
+        return
+    columns = [column for column, _ in blocks]
+    classes = dataset.classes is not None
+    power = {column.name: _power(column, cells[rows], goals, fitted, classes) for column, cells in blocks}
+    measure = "R2" if dataset.classes is None else "ROC AUC"
+    far = _FAR_R2 if dataset.classes is None else _FAR
+    sure = [name for name, value in power.items() if value >= _SURE]
+    rest = [value for name, value in power.items() if name not in sure]
+    telling = sure if rest and len(sure) <= max(1, len(columns) // 4) and max(rest) < far else []
+    for column in columns:
+        name, value = column.name, power[column.name]
+        by_name = _telling_name(name, dataset.schema.target.name) and value >= _NAMED[dataset.kind]
+        if name not in telling and not by_name:
+            continue
+        evidence = {"measure": measure, "power": value, "next": max(rest, default=None), "rows": len(rows)}
+        if name in telling:
+            said = (
+                f"column {name!r} alone predicts {dataset.schema.target.name!r} almost without fault ({measure} "
+                f"{format_number(value)} on held-out rows; the next column reaches {format_number(max(rest))})"
+            )
+        else:
+            said = (
+                f"column {name!r} is named as if it were made from {dataset.schema.target.name!r}, and predicts it "
+                f"alone with {measure} {format_number(value)}"
+            )
+        advice = (
+            "if its value is known only together with the answer, the scores mean nothing: leave it out "
+            f'(--columns "{name}=ignore")'
+        )
+        yield Suspicion("leak", (name,), said, advice, evidence)
+
+
+def _telling_name(name: str, target: str) -> bool:
+    words, goal = _name_words(name), _name_words(target)
+    holds_target = len(target) >= 4 and set(goal) <= set(words)
+    return bool(_MADE & set(words)) or holds_target
+
+
+def _name_words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+|\d+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+
+
+def _goals(dataset: Dataset, rows: np.ndarray, fitted: int) -> np.ndarray:
+    """What is to be predicted, float64 [rows, goals]: a quantity, or 1 for each class that can be judged."""
+    target = dataset.target[rows]
+    if dataset.classes is None:
+        return (target / max(np.abs(target).max(initial=0.0), 1e-300))[:, None]
+    counts = np.bincount(target[fitted:], minlength=len(dataset.classes))
+    frequent = np.argsort(-counts, kind="stable")[: 1 if (counts > 0).sum() == 2 else _CLASSES]
+    judged = [number for number in frequent if 5 <= counts[number] <= len(rows) - fitted - 5]
+    return (target[:, None] == np.array(judged, dtype=np.int64)).astype(np.float64)
+
+
+def _power(column: Column, cells: np.ndarray, goals: np.ndarray, fitted: int, classes: bool) -> float:
+    """How well a column alone predicts the rows after the fitted ones: the mean ROC AUC of the classes, or R2."""
+    learn, judge = goals[:fitted], goals[fitted:]
+    if column.kind == "categorical":
+        found = _by_category(cells[:fitted], learn, column.slots)[cells[fitted:]]
+    else:
+        cells = np.where(np.isnan(cells), -np.inf, cells)
+        found = _by_bins(cells, learn)
+    if classes:
+        areas = [_rank_area(judge[:, place], found[:, place]) for place in range(goals.shape[1])]
+        return float(np.mean(areas))
+    power = _explained(judge[:, 0], found[:, 0])
+    size = np.abs(cells).max()
+    if column.kind == "categorical" or power >= _SURE or not 0 < size < np.inf:
+        return power
+    # A bin has one mean; a line shows a copy in another unit.
+    goal, along = learn[:, 0], cells / size
+    center = along[:fitted].mean()
+    along = along - center
+    spread = np.square(along[:fitted]).sum()
+    if spread == 0:
+        return power
+    slope = (along[:fitted] * (goal - goal.mean())).sum() / spread
+    return max(power, _explained(judge[:, 0], goal.mean() + slope * along[fitted:]))
+
+
+def _explained(goal: np.ndarray, found: np.ndarray) -> float:
+    """R2, at least 0."""
+    spread = goal.var()
+    return 0.0 if spread == 0 else max(0.0, 1.0 - float(np.square(goal - found).mean() / spread))
+
+
+def _by_category(cells: np.ndarray, goals: np.ndarray, slots: int) -> np.ndarray:
+    """The mean of each category, drawn towards the mean of all as if that had been seen once more."""
+    counts = np.bincount(cells, minlength=slots)
+    sums = np.stack([np.bincount(cells, goal, minlength=slots) for goal in goals.T], axis=1)
+    return (sums + goals.mean(axis=0)) / (counts[:, None] + 1)
+
+
+def _by_bins(cells: np.ndarray, goals: np.ndarray) -> np.ndarray:
+    """What the means of up to 64 bins, equally full of the first rows, say of the others."""
+    fitted = len(goals)
+    known = np.unique(cells[:fitted])
+    bins = int(np.clip(fitted // 8, 2, _BINS))
+    if len(known) > bins:
+        known = np.unique(np.sort(cells[:fitted])[np.arange(bins) * fitted // bins])
+    places = np.maximum(np.searchsorted(known, cells, side="right") - 1, 0)
+    return _by_category(places[:fitted], goals, len(known))[places[fitted:]]
+
+
+def _rank_area(goal: np.ndarray, score: np.ndarray) -> float:
+    """Area under the ROC curve, ties counted half (Mann & Whitney, 1947)."""
+    _, places, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    ones = goal.sum()
+    zeros = len(goal) - ones
+    return float((ranks[goal == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))

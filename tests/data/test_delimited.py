@@ -1,0 +1,149 @@
+"""Delimited text in every form that people write it in. Oracle: the same table written by hand."""
+
+import gzip
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from fathom.data.tables import read_file
+from fathom.errors import DataError
+
+
+def read(path, content, expected=()):
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return {column.name: column for column in read_file(path, expected)}
+
+
+def cells(columns):
+    return {name: column.values.tolist() for name, column in columns.items()}
+
+
+TABLE = {"n": [1.0, 2.0, 3.0], "word": ["red", "big blue", "it's"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n,word\n1,red\n2,big blue\n3,it's\n",
+        "n;word\n1;red\n2;big blue\n3;it's\n",
+        "n\tword\n1\tred\n2\tbig blue\n3\tit's\n",
+        "n|word\n1|red\n2|big blue\n3|it's\n",
+        "n:word\n1:red\n2:big blue\n3:it's\n",
+        "n::word\n1::red\n2::big blue\n3::it's\n",
+        "n^word\n1^red\n2^big blue\n3^it's\n",
+        'n   word\n 1  "red"\n 2\t"big blue"\n 3     "it\'s"   \n',
+        '"n","word"\n"1","red"\n"2","big blue"\n"3","it\'s"\n',
+        '"n", "word"\n1, "red"\n2, "big blue"\n3, "it\'s"\n',
+        "'n','word'\n1,'red'\n2,'big blue'\n3,'it\\'s'\n",
+        "'n','word'\n1,'red'\n2,'big blue'\n3,'it''s'\n",
+        "# made by hand, 2020\n# in two lines\nn,word\n1,red\n2,big blue\n3,it's\n",
+        "#n,word\n1,red\n2,big blue\n3,it's\n",
+        "% a note\n\nn,word\n1,red\n% another\n2,big blue\n\n3,it's\n",
+        "n,word\n1,red\n2,big blue\n# a remark\n3,it's\n",
+        "n,word\n1,red,\n2,big blue,\n3,it's,\n",
+        "\n\nn,word\r\n1,red\r\n\r\n2,big blue\r\n3,it's",
+    ],
+)
+def test_one_table_in_many_writings(tmp_path, text):
+    found = cells(read(tmp_path / "a.txt", text))
+    assert {name: found[name] for name in ("n", "word")} == TABLE
+    assert len(found) == 2 or np.isnan(np.array(list(found.values())[2], dtype=float)).all()
+
+
+def test_backslash_before_a_quote(tmp_path):
+    assert cells(read(tmp_path / "a.csv", 'n,word\n1,"a \\"b\\", c"\n2,"d"\n')) == {
+        "n": [1.0, 2.0], "word": ['a "b", c', "d"]}  # fmt: skip
+
+
+def test_quotes_that_are_letters(tmp_path):
+    text = 'ham\t"come, he said\nspam\tno quote\nham\tthe end" she said\nham\tfour\n'
+    found = cells(read(tmp_path / "a.tsv", text))
+    assert found["column1"] == ['"come, he said', "no quote", 'the end" she said', "four"]
+
+
+def test_a_first_line_that_is_a_remark(tmp_path):
+    found = read(tmp_path / "a.test", "|1x3 Cross validator\n25, Private, <=50K.\n38, State, <=50K.\n")
+    assert cells(found)["column0"] == [25.0, 38.0]
+
+
+def test_blanks_and_a_tab_before_a_quoted_name(tmp_path):
+    text = '18.0   8   307.0      130.0\t"chevrolet malibu"\n15.0   8   350.0      ?\t"buick 320"\n'
+    found = cells(read(tmp_path / "auto.data", text))
+    assert found["column2"] == [307.0, 350.0]
+    assert found["column4"] == ["chevrolet malibu", "buick 320"]
+    assert np.isnan(found["column3"][1])
+
+
+def test_row_names_without_a_name(tmp_path):
+    found = cells(read(tmp_path / "r.txt", '"mpg" "cyl"\n"Mazda RX4" 21 6\n"Fiat 128" 32.4 4\n'))
+    assert found == {"row": ["Mazda RX4", "Fiat 128"], "mpg": [21.0, 32.4], "cyl": [6.0, 4.0]}
+
+
+def test_long_cells(tmp_path):
+    assert cells(read(tmp_path / "a.csv", f"# x\nn,word\n1,{'x' * 200_000}\n"))["word"] == ["x" * 200_000]
+
+
+def test_times_of_day_are_no_columns(tmp_path):
+    assert len(read(tmp_path / "a.csv", "12:30:00\n12:45:10\n")) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_encodings(tmp_path, encoding, packed):
+    content = "place,n\ncafé – “Zoë” €,1\nthé,2\n".encode(encoding)
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+    found = read(path, gzip.compress(content) if packed else content)
+    assert cells(found) == {"place": ["café – “Zoë” €", "thé"], "n": [1.0, 2.0]}
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="needs the command zstd")
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_zst(tmp_path, encoding):
+    (tmp_path / "a.csv").write_bytes('n;word\n1;"é\n\nè"\n\n2;b\n'.encode(encoding))
+    subprocess.run(["zstd", "-q", tmp_path / "a.csv"], check=True)
+    (tmp_path / "a.csv").unlink()
+    found = {column.name: column.values.tolist() for column in read_file(tmp_path / "a.csv.zst")}
+    assert found == {"n": [1.0, 2.0], "word": ["é\n\nè", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ("a;b\n3,14;x\n-2,5;y\n7;z\n", "a", [3.14, -2.5, 7.0]),
+        ("a;b\n1.234,5;x\n12;y\n", "a", [1234.5, 12.0]),
+        ("a\tb\n0,5e3\tx\n,25\ty\n", "a", [500.0, 0.25]),
+        ('a,b\n"1,234",x\n"12,345,678.5",y\n', "a", [1234.0, 12345678.5]),
+        ("a;b\n1 234;x\n1 234 567;y\n", "a", [1234.0, 1234567.0]),
+        ("a;b\n1'234.5;x\n17;y\n", "a", [1234.5, 17.0]),
+        # Another column says what the comma is.
+        ("a;b\n1,234;0,5\n2,345;0,25\n", "a", [1.234, 2.345]),
+        ("a;b\n1,234;0.5\n2,345;0.25\n", "a", [1234.0, 2345.0]),
+        ("3,5;1,5\n4,5;2,5\n", "column1", [1.5, 2.5]),
+    ],
+)
+def test_commas_in_numbers(tmp_path, text, name, values):
+    column = read(tmp_path / "a.csv", text)[name]
+    assert column.kind == "number"
+    assert column.values.tolist() == values
+
+
+@pytest.mark.parametrize("text", ["a;b\n1,234;x\n2,345;y\n", "a;b\n1,2,3;x\n2,3;y\n", "a;b\n1,5;x\nred;y\n"])
+def test_commas_that_say_nothing_stay_text(tmp_path, text):
+    assert read(tmp_path / "a.csv", text)["a"].kind == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n1,2,3\n4,5\n", r"line 3: 3 cells; each row must have 2, so correct the line"),
+        ("a,b\n1,2\n\n4\n5,6\n", r"line 4: 1 cell; each row must have 2"),
+        ('a,b\nx,he said "hi", ok\ny,no\nz,no\n', r"line 2: 3 cells; each row must have 2"),
+        ("# x\na;b;c\n1;2;3\n1;2\n4;5;6\n", r"line 4: 2 cells; each row must have 3"),
+    ],
+)
+def test_ragged_rows_are_named(tmp_path, text, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path / "a.csv", text)
+    assert "\n" not in str(caught.value)

@@ -4,6 +4,7 @@ from .architecture import MODELS, Architecture, Model, from_dict
 from .from_module import Adapter, FromModule
 from .linear import Linear, Polynomial, polynomial
 from .mlp import MLP, DeepLinear, Perceptron
+from .tabular import EmbeddedPerceptron, Tabular
 
 __all__ = [
     "MLP",
@@ -11,11 +12,13 @@ __all__ = [
     "Adapter",
     "Architecture",
     "DeepLinear",
+    "EmbeddedPerceptron",
     "FromModule",
     "Linear",
     "Model",
     "Perceptron",
     "Polynomial",
+    "Tabular",
     "from_dict",
     "polynomial",
 ]

@@ -7,6 +7,7 @@ Every layer is a batch-first Equinox module with one way of being called:
 from .activations import ACTIVATIONS, Activate, Activation
 from .data_dependent import data_dependent
 from .dropout import Dropout, set_dropout
+from .embed import Periodic, Piecewise
 from .inits import INITS, Init, relu_gain
 from .linear import Linear
 from .lru import Ring, lru_ring
@@ -20,6 +21,8 @@ __all__ = [
     "Dropout",
     "Init",
     "Linear",
+    "Periodic",
+    "Piecewise",
     "Ring",
     "data_dependent",
     "lru_ring",

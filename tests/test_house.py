@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "fathom"
 FLOORS = [
     {"errors", "catalogue", "settings", "look", "process", "_version"},
     {"data"},
+    {"graph"},
     {"task", "nn"},
     {"models"},
     {"objectives"},

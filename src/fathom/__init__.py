@@ -12,6 +12,7 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from . import data as data
     from . import engine as engine
+    from . import graph as graph
     from . import models as models
     from . import nn as nn
     from . import objectives as objectives
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from .engine import PopulationResult as PopulationResult
     from .engine import Rung as Rung
     from .errors import FathomError as FathomError
+    from .graph import check_gradients as check_gradients
+    from .graph import find_nonfinite as find_nonfinite
+    from .graph import summary as summary
+    from .graph import trace as trace
     from .optim import Recipe as Recipe
     from .process import configure as configure
     from .report import write_report as write_report
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from .study import resume as resume
     from .task import Task as Task
 
-_ROOMS = ("data", "engine", "models", "nn", "objectives", "optim", "report", "study")
+_ROOMS = ("data", "engine", "graph", "models", "nn", "objectives", "optim", "report", "study")
 _HOMES = {
     "Budget": "engine",
     "FathomError": "errors",
@@ -49,13 +54,17 @@ _HOMES = {
     "Rung": "engine",
     "Study": "study",
     "Task": "task",
+    "check_gradients": "graph",
     "configure": "process",
+    "find_nonfinite": "graph",
     "linear_grid": "settings",
     "linear_range": "settings",
     "load": "data",
     "log_grid": "settings",
     "log_range": "settings",
     "resume": "study",
+    "summary": "graph",
+    "trace": "graph",
     "write_report": "report",
 }
 

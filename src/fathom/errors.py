@@ -5,13 +5,27 @@ Numerical failure is not an error but data: a diverged member is a record in the
 error carries the exit code that the command line ends with.
 """
 
+import re
 from collections.abc import Iterable
+
+_LONGEST_QUOTE, _LONGEST = 120, 580  # characters that are shown of what is in quotes, and of a message
+_QUOTE = re.compile(r"(?<!\w)(?:'[^']*'|\"[^\"]*\")(?!\w)")
+_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class FathomError(Exception):
-    """The root of every error that Fathom raises on purpose. Exit code 1."""
+    """The root of every error that Fathom raises on purpose. Exit code 1.
+
+    Names and cells of the data, which a message shows, may be of any length and hold any character: what is too
+    long is cut, and what would break the line is written as its code.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = ""):
+        line = _BREAK.sub(lambda found: repr(found.group())[1:-1], message)
+        line = _QUOTE.sub(lambda found: _shortened(found.group(), _LONGEST_QUOTE, 1), line)
+        super().__init__(_shortened(line, _LONGEST, 170))
 
 
 class UsageError(FathomError, ValueError):
@@ -59,3 +73,8 @@ def one_of(name: str, value: object, allowed: Iterable[object]) -> UsageError:
     close = difflib.get_close_matches(str(value), names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return UsageError(f"{name}={value!r} is not known; use one of: {', '.join(names)}.{hint}")
+
+
+def _shortened(text: str, most: int, end: int) -> str:
+    """The text, or its start and so many characters of its end."""
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[-end:]}"

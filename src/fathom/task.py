@@ -24,6 +24,8 @@ class Task:
         classes: the classes' names in the order of the outputs; empty for regression.
         loss: name of the loss that training lowers.
         metric: name of the metric that selection goes by.
+        continuous: how many of the features, the first ones, are numbers that vary by degrees; the others are
+            flags and counts. All of them if None.
 
     Raises:
         UsageError: if a field is not allowed, or the classes do not fit the outputs.
@@ -40,6 +42,7 @@ class Task:
     classes: tuple[str, ...] = ()
     loss: str = ""
     metric: str = ""
+    continuous: int | None = None
 
     def __post_init__(self):
         if self.kind not in KINDS:

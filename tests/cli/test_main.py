@@ -95,7 +95,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_error_ends_with_its_code(kind):
     assert main.explain(kind("x=1: too\n small; give 2"), []) == (
-        "error: x=1: too small; give 2",
+        "error: x=1: too\\n small; give 2",
         kind.exit_code,
     )
 

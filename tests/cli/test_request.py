@@ -102,3 +102,33 @@ def test_a_run_gets_the_next_free_folder(tmp_path, monkeypatch):
     assert names == [Path("runs/my-data"), Path("runs/my-data-2"), Path("runs/my-data-3")]
     assert run_folder("elsewhere", settings) == Path("elsewhere")
     assert run_folder(None, {"data": "..."}) == Path("runs/run")
+
+
+def test_a_run_to_start_from_is_looked_for_beside_the_settings_file(tmp_path):
+    assert settings_for("new.csv", {"from_": "runs/old", "seeds": None}) == {
+        "data": "new.csv",
+        "from": "runs/old",
+    }
+    (tmp_path / "old").mkdir()
+    (tmp_path / "study.toml").write_text('data = "digits"\nfrom = "old"\nkeep_duplicates_together = true')
+    settings = settings_for(str(tmp_path / "study.toml"), {})
+    assert settings["from"] == str(tmp_path / "old") and settings["keep_duplicates_together"] is True
+
+
+def test_words_for_columns_join_those_of_the_file(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text('data = "a.csv"\ntest_file = "b.csv"\n[columns]\nzip = "text"\nrow = "ignore"\n')
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("x,y\n1,2\n")
+    settings = settings_for(str(path), {"columns": ("zip=categorical,w=weight", "a,b=ignore"), "sql": None})
+    assert settings == {
+        "data": str(tmp_path / "a.csv"),
+        "test_file": str(tmp_path / "b.csv"),
+        "columns": {"zip": "categorical", "row": "ignore", "w": "weight", "a,b": "ignore"},
+    }
+
+
+@pytest.mark.parametrize("written", ["zip", "=text", "zip=", "zip=text,row"])
+def test_words_for_columns_that_are_not_understood(written):
+    with pytest.raises(UsageError, match="write NAME=WORD, such as zip=categorical"):
+        settings_for("a.csv", {"columns": (written,)})

@@ -71,12 +71,17 @@ def test_fit_ends_with_the_answer_the_place_and_what_to_do_next(fitted):
     assert lines[0].startswith(("Predicts cloud with", "The best baseline ("))
     assert lines[1].startswith("Kept in runs/clouds: 4 members in ")
     assert lines[2].startswith("On validation the winner is ")
-    assert lines[3:] == ["Next", "  fathom report runs/clouds", "  fathom predict runs/clouds NEW.csv"]
+    said = "'low' is predicted from a probability of "
+    assert [line for line in lines[3:] if not line.startswith(said)] == [
+        "Next",
+        "  fathom report runs/clouds",
+        "  fathom predict runs/clouds NEW.csv",
+    ]
 
 
 def test_progress_is_on_standard_error_and_nothing_else_is(fitted):
     lines = fitted.stderr.splitlines()
-    assert lines[0] == "clouds: 160 rows, 6 features, predicting cloud, 2 classes"
+    assert lines[0] == "clouds: 160 rows, 7 features, predicting cloud, 2 classes"
     known = ("clouds:", "4 members (", "compiled ", "rung at ", "note: ", "[")
     assert [line for line in lines if not line.startswith(known)] == []
     assert lines[-1].endswith("] done")
@@ -98,7 +103,7 @@ def test_quiet_json_is_the_documented_object_and_a_second_run_gets_its_own_folde
 
 def test_predictions_are_csv_with_a_row_for_each_row(place, fitted, fathom, monkeypatch):
     monkeypatch.chdir(place)
-    ended = fathom("predict", "runs/clouds", "clouds.csv")
+    ended = fathom("predict", "runs/clouds", "clouds.csv", "--quiet")
     assert (ended.code, ended.err) == (0, "")
     rows = list(csv.DictReader(io.StringIO(ended.out)))
     assert len(rows) == 160
@@ -108,12 +113,27 @@ def test_predictions_are_csv_with_a_row_for_each_row(place, fitted, fathom, monk
     assert right > 0.9  # two unit clouds 3 * sqrt(2) apart: the best line is right for 98 %
 
 
+def test_another_threshold_names_fewer_and_a_wrong_one_is_refused(place, fitted, fathom, monkeypatch):
+    monkeypatch.chdir(place)
+    ended = fathom("predict", "runs/clouds", "clouds.csv", "--threshold", "0.999", "--json")
+    shown = json.loads(ended.out)
+    assert shown["threshold"] == pytest.approx(0.999) and shown["coverage"] is None
+    chances = np.array(shown["columns"]["probability low"])
+    assert [p == "low" for p in shown["columns"]["prediction"]] == (chances > 0.999).tolist()
+    noted = fathom("predict", "runs/clouds", "clouds.csv", "--threshold", "0.25").err
+    assert noted == "note: 'low' is predicted from a probability of 0.250 on.\n"
+    ended = fathom("predict", "runs/clouds", "clouds.csv", "--threshold", "2")
+    assert ended.code == 2 and "give a probability between 0 and 1" in ended.err
+    ended = fathom("predict", "runs/clouds", "clouds.csv", "--coverage", "0.8")
+    assert ended.code == 2 and "they are for regression, so leave it out" in ended.err
+
+
 def test_predictions_go_to_a_file_and_to_json(place, fitted, fathom, monkeypatch, tmp_path):
     monkeypatch.chdir(place)
     out = tmp_path / "predictions.csv"
     ended = fathom("predict", "runs/clouds", "clouds.csv", "--out", str(out))
     assert (ended.code, ended.out) == (0, "")
-    assert ended.err == f"160 predictions written to {out}.\n"
+    assert ended.err.splitlines()[0] == f"160 predictions written to {out}."
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["predictions.csv"]
     shown = json.loads(fathom("predict", "runs/clouds", "clouds.csv", "--json").out)
     assert lacking(shown, keys_of("predict")) == []
@@ -126,7 +146,7 @@ def test_predictions_go_to_a_file_and_to_json(place, fitted, fathom, monkeypatch
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("p.parquet", "are written as CSV"),
+        ("p.xlsx", "are written as CSV or Parquet"),
         ("nowhere/p.csv", "does not exist; make it first"),
         (".", "is a folder"),
     ],

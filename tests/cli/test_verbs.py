@@ -75,11 +75,27 @@ def test_a_table_of_data_says_what_is_read_and_what_is_not(fathom, people):
     ended = fathom("data", people, "--target", "member")
     assert ended.code == 0
     assert "people: 60 rows, 3 columns used, classification of member" in ended.out
-    assert "note: column 'always' is ignored: it has one value only" in ended.out
+    assert "- column 'always' has one value only and is left out" in ended.out
     words = [line.split() for line in ended.out.splitlines()]
     assert ["no", "15", "25.0", "%"] in [[part for part in line if part] for line in words]
-    assert ["group", "categorical", "x,", "y,", "z"] in words
-    assert ["height", "numeric", "yes"] in words
+    assert ["group", "categorical", "3", "z", "33%,", "x", "33%,", "y", "33%"] in words
+    assert ["height", "numeric", "1.67", "%", "59", "30", "to", "118.5"] in words
+    assert ["always", "constant", "1", "7", "left", "out"] in words
+
+
+def test_columns_can_be_said_and_test_rows_given(fathom, people):
+    said = ("--columns", "group=group,always=ignore", "--columns", "age=time")
+    told = json.loads(
+        fathom("data", people, "--target", "member", *said, "--test-file", people, "--json").out
+    )
+    assert {column["name"]: column["kind"] for column in told["schema"]["ignored"]} == {
+        "age": "time", "group": "group", "always": "ignore",
+    }  # fmt: skip
+    assert told["parts"] == {"train": 0, "validation": 0, "test": 60, "to be divided": 60}
+    assert [suspicion["what"] for suspicion in told["suspicions"]] == ["duplicates"]
+    ended = fathom("data", people, "--target", "member", "--columns", "ages=time")
+    assert ended.code == 2
+    assert "did you mean 'age'?" in ended.err
 
 
 def test_a_regression_target_is_shown_by_its_quantiles(fathom, people):
@@ -89,10 +105,13 @@ def test_a_regression_target_is_shown_by_its_quantiles(fathom, people):
     assert target["distribution"]["largest"] == 79
 
 
-def test_a_target_that_is_missing_is_asked_for(fathom, people):
+def test_a_table_is_shown_without_a_target(fathom, people):
     ended = fathom("data", people)
-    assert ended.code == 2
-    assert "name the column to predict with --target" in ended.err
+    assert ended.code == 0
+    assert "people: 60 rows, 5 columns" in ended.out
+    assert "Name the column to predict with --target" in ended.out
+    told = json.loads(fathom("data", people, "--json").out)
+    assert (told["target"], told["schema"], len(told["columns"])) == (None, None, 5)
 
 
 def test_the_plan_is_shown_without_training(fathom, tmp_path, monkeypatch):

@@ -20,11 +20,6 @@ def _auc(t, z, w):
     return np.mean([sk.roc_auc_score(t == k, p[:, k], sample_weight=w) for k in present])
 
 
-def _f1(t, z, w):
-    average = "binary" if z.shape[1] == 2 else "macro"
-    return sk.f1_score(t, z.argmax(1), average=average, sample_weight=w, zero_division=0)
-
-
 def _brier(t, z, w):
     if z.shape[1] == 2:
         return sk.brier_score_loss(t, softmax(z, axis=1)[:, 1], sample_weight=w, pos_label=1)
@@ -36,11 +31,22 @@ def _balanced(t, z, w):
     return sk.recall_score(t, z.argmax(1), labels=present, average="macro", sample_weight=w, zero_division=0)
 
 
+def _of_class(score):
+    def oracle(t, z, w):
+        average = "binary" if z.shape[1] == 2 else "macro"
+        return score(t, z.argmax(1), average=average, sample_weight=w, zero_division=0)
+
+    return oracle
+
+
 ORACLES = {
     "accuracy": lambda t, z, w: sk.accuracy_score(t, z.argmax(1), sample_weight=w),
     "balanced_accuracy": _balanced,
     "log_loss": lambda t, z, w: sk.log_loss(t, softmax(z, axis=1), sample_weight=w, labels=range(z.shape[1])),
-    "f1": _f1,
+    "f1": _of_class(sk.f1_score),
+    "mcc": lambda t, z, w: sk.matthews_corrcoef(t, z.argmax(1), sample_weight=w),
+    "precision": _of_class(sk.precision_score),
+    "recall": _of_class(sk.recall_score),
     "roc_auc": _auc,
     "brier": _brier,
     "rmse": lambda t, z, w: sk.root_mean_squared_error(t, z, sample_weight=w),
@@ -152,6 +158,29 @@ def test_area_of_extremes():
     assert float(area(jnp.array([[0.0, 1], [1, 0], [0, 1], [1, 0]]), t)) == 0.0
     assert jnp.isnan(area(jnp.zeros((4, 2)), jnp.ones(4, jnp.int32)))
     assert jnp.isnan(area(jnp.array([[0.0, jnp.nan], [1, 0], [0, 1], [1, 0]]), t))
+
+
+@every_metric
+def test_the_line_between_classes_changes_what_decides_and_nothing_else(record):
+    if record.kind == "regression":
+        assert not record.decides
+        return
+    z, t, _ = _example(record, rows=200, count=2)
+    probabilities = jax.nn.log_softmax(jnp.asarray(z, jnp.float32))
+    sharper = record.fn(3 * probabilities, _targets(record, t))  # the same answers, other probabilities
+    ranks = record.name == "roc_auc"
+    same = float(sharper) == pytest.approx(float(record.fn(probabilities, _targets(record, t))))
+    assert same == (record.decides or ranks)
+
+
+def test_correlation_of_a_rare_class_keeps_its_digits():
+    t = np.zeros(200_000, np.int32)
+    t[:20] = 1
+    z = np.zeros((len(t), 2), np.float32)
+    z[:, 1] = -1
+    z[5:30, 1] = 1
+    expected = sk.matthews_corrcoef(t, z.argmax(1))
+    assert float(METRICS["mcc"].fn(jnp.asarray(z), jnp.asarray(t))) == pytest.approx(expected, rel=1e-4)
 
 
 def test_diverged_outputs_are_no_right_answers():

@@ -114,10 +114,11 @@ def make_run(
         "metric": metric,
         "greater_is_better": rising,
         "target": target,
-        "test": {"rows": 0, "score": None, "ensemble_score": None}
+        "test": {"rows": 0, "effective_rows": 0, "score": None, "ensemble_score": None}
         if not test
         else {
             "rows": 60,
+            "effective_rows": 60,
             "score": own - 0.01,
             "ensemble_score": own,
             "metrics": dict.fromkeys(names, own - 0.01),

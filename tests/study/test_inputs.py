@@ -24,7 +24,7 @@ def test_each_fold_is_encoded_by_its_own_training_rows(wine):
         seen = inputs.feed.examples["x"][fold, place_of(inputs, rows)]
         np.testing.assert_allclose(seen.mean(0), 0.0, atol=1e-5)
         np.testing.assert_allclose(seen.std(0), 1.0, atol=1e-4)
-    assert not np.allclose(inputs.encoders[0].center, inputs.encoders[1].center)
+    assert not np.allclose(inputs.encoders[0].scaling.center, inputs.encoders[1].scaling.center)
 
 
 @pytest.mark.parametrize("scaling", ["standardize", "zca"])

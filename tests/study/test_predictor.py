@@ -148,7 +148,7 @@ def test_a_folder_without_a_model_or_with_a_damaged_one_is_named(grid, tmp_path)
     (model / "model.json").write_text("{")
     with pytest.raises(RunError, match="is damaged"):
         fm.load_model(tmp_path)
-    newer = (grid[0].run.path / "model" / "model.json").read_text().replace('"format": 1', '"format": 99')
+    newer = (grid[0].run.path / "model" / "model.json").read_text().replace('"format": 2', '"format": 99')
     (model / "model.json").write_text(newer)
     with pytest.raises(RunError, match="written by a newer version of fathom; update fathom"):
         fm.load_model(tmp_path)

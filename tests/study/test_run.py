@@ -13,6 +13,7 @@ from fathom.engine.training import Pace
 from fathom.errors import RunError, TrainingError
 from fathom.models import MLP
 from fathom.study import plan as planning
+from fathom.study import predictor
 from fathom.study import run as running
 
 from .conftest import small_grid, small_regression
@@ -142,8 +143,13 @@ def test_measuring_and_keeping_change_no_bit(grid):
         bare.table()
 
 
-def test_nothing_but_the_test_scores_depends_on_the_test_rows(regression):
+def test_nothing_but_the_test_scores_depends_on_the_test_rows():
     study = small_regression()
+    # The division follows the targets, so the test rows are given here.
+    part = np.full(len(study.dataset), -1, np.int8)
+    part[study.split.test] = 2
+    study = small_regression(data=dataclasses.replace(study.dataset, part=part))
+    regression = study.run()
     target = study.dataset.target.copy()
     target[study.split.test] = -1e6
     cells = study.dataset.table.numeric.copy()
@@ -160,14 +166,14 @@ def test_nothing_but_the_test_scores_depends_on_the_test_rows(regression):
 
 def test_the_test_rows_are_looked_at_once_and_last(monkeypatch):
     study, looks, events = small_regression(), [], []
-    whole = running.score_all
+    whole = predictor.score_all
 
-    def spy(task, found, target):
+    def spy(task, found, target, weight, offsets):
         looks.append((len(target), events[-1]))
         np.testing.assert_array_equal(target, study.dataset.target[study.split.test])
-        return whole(task, found, target)
+        return whole(task, found, target, weight, offsets)
 
-    monkeypatch.setattr(running, "score_all", spy)
+    monkeypatch.setattr(predictor, "score_all", spy)
     study.run(callbacks=[lambda event: events.append(event["event"])], baselines=False)
     assert looks == [(len(study.split.test), "choose")] * 2  # the chosen network, the ensemble
 

@@ -5,7 +5,7 @@ import pytest
 import fathom as fm
 from fathom.errors import UsageError
 from fathom.models import MLP, Linear
-from fathom.study.study import FOLDS_BELOW, default_recipe
+from fathom.study.defaults import FOLDS_BELOW, default_recipe
 
 from .conftest import small_grid
 
@@ -71,7 +71,7 @@ def test_settings_say_the_same_study():
         ({"seeds": True}, "seeds=True is not allowed"),
         ({"folds": 0}, "folds=0 is not allowed"),
         ({"test": 1.5}, "test=1.5 is not allowed"),
-        ({"scaling": "robust"}, "scaling='robust' is not known"),
+        ({"scaling": "minmax"}, "scaling='minmax' is not known"),
         ({"loss": "squared"}, "loss='squared' is for regression and the task is classification"),
         ({"loss": "binary_cross_entropy"}, "loss='binary_cross_entropy' is for two classes and there are 3"),
         ({"architectures": []}, r"architectures=\[\] is empty"),

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from ..errors import UsageError
+
 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,62 @@ class Common:
 
 
 PLAIN = Common()
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a source of data is read, by the names that a settings file uses."""
+
+    target: Annotated[str | None, Parameter(help="The column to predict; needed for a data file.")] = None
+    kind: Annotated[
+        str | None, Parameter(help="classification or regression, where the data leaves it open.")
+    ] = None
+    columns: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            help="What columns are: 'zip=categorical,w=weight'. Kinds: numeric, boolean, categorical, date, "
+            "text, ignore; roles: weight, group, time, split.",
+        ),
+    ] = ()
+    sql: Annotated[str | None, Parameter(help="A SELECT over the file, whose table is called data.")] = None
+    test_file: Annotated[str | None, Parameter(help="A file with the test rows.")] = None
+    validation_file: Annotated[str | None, Parameter(help="A file with the validation rows.")] = None
+
+
+def read_columns(written: tuple[str, ...]) -> dict[str, str]:
+    """The words of `--columns` by the name of the column; a name may hold commas and equals signs.
+
+    Args:
+        written: "NAME=WORD" or several with commas between them.
+
+    Returns:
+        The words by name, for `fathom.load`.
+
+    Raises:
+        UsageError: if a word has no name or a name no word.
+
+    Example:
+        >>> read_columns(("zip=categorical,w=weight", "a,b=ignore"))
+        {'zip': 'categorical', 'w': 'weight', 'a,b': 'ignore'}
+    """
+    read = {}
+    for text in written:
+        name = ""
+        for piece in text.split(","):
+            name += piece
+            start, equals, word = name.rpartition("=")
+            if not equals:
+                name += ","
+                continue
+            if not start.strip() or not word.strip():
+                break
+            read[start.strip()] = word.strip()
+            name = ""
+        if name:
+            raise UsageError(f"columns={text!r} is not understood; write NAME=WORD, such as zip=categorical")
+    return read
 
 
 def verb(name: str, *examples: str) -> App:

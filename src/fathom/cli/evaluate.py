@@ -20,6 +20,12 @@ def evaluate(
     data: Annotated[str, Parameter(help="A data file with the target column, or a bundled name.")],
     /,
     *,
+    threshold: Annotated[
+        float | None,
+        Parameter(
+            help="Probability from which the second of two classes is predicted; the run's if not given."
+        ),
+    ] = None,
     common: Common = PLAIN,
 ) -> None:
     """Measure a trained run on data with known answers."""
@@ -27,7 +33,10 @@ def evaluate(
     import fathom as fm
     from fathom.objectives import METRICS
 
-    scores = fm.load_model(run).evaluate(data)
+    model = fm.load_model(run)
+    if threshold is not None:
+        model = model.with_threshold(threshold)
+    scores = model.evaluate(data)
     if common.json:
         print_json({"run": run, "data": data, "metrics": scores})
         return

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from .. import process
-from .common import PLAIN, Common, verb
+from .common import PLAIN, Common, Reading, verb
 from .outcome import watch
 from .request import run_folder, settings_for
 from .terminal import print_json, say
@@ -19,19 +19,16 @@ app = verb(
     "fathom fit data.csv --target y --model mlp --set model.width=[64,128]",
     'fathom fit digits --set "recipe.learning_rate={log=[1e-4,1e-1,8]}"',
     "fathom fit digits --model mlp --model linear --seeds 3 --plan-only",
+    "fathom fit new.csv --from runs/data",
     "fathom fit study.toml --out runs/second",
 )
 
 
 @Parameter(name="*")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(Reading):
     """The settings of a study that have an option of their own, by the names that a settings file uses."""
 
-    target: Annotated[str | None, Parameter(help="The column to predict; needed for a data file.")] = None
-    kind: Annotated[
-        str | None, Parameter(help="classification or regression, where the data leaves it open.")
-    ] = None
     budget: Annotated[
         str | None, Parameter(help="What it may cost: 60s, 5m, 1h, '64 members' or '30 epochs'.")
     ] = None
@@ -47,6 +44,22 @@ class Options:
     )
     split_seed: Annotated[
         int | None, Parameter(help="Decides which rows are for training, validation and test.")
+    ] = None
+    keep_duplicates_together: Annotated[
+        bool | None, Parameter(negative=(), help="Keep rows with equal cells on one side of every division.")
+    ] = None
+    stream: Annotated[
+        bool | None,
+        Parameter(
+            negative=(), help="Leave the rows in the file: for data larger than memory; noticed by itself."
+        ),
+    ] = None
+    from_: Annotated[
+        str | None, Parameter(name="--from", help="A finished run whose networks are the first weights.")
+    ] = None
+    class_weight: Annotated[
+        str | None,
+        Parameter(help="'balanced', or yes=5,no=1: what the rows of a class count in training."),
     ] = None
 
 

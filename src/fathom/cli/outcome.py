@@ -1,11 +1,11 @@
 """What `fathom fit` and `fathom resume` have in common: showing the run, its answer, and what to do next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FathomError
-from ..look import format_seconds
+from ..look import format_number, format_seconds
 from .common import Common
 from .main import STOPPED
 from .progress import Progress
@@ -55,6 +55,8 @@ def show(result: "Result", folder: Path, common: Common) -> None:
     total, compiling = format_seconds(seconds["total"]), format_seconds(seconds["compile"])
     say(f"Kept in {folder}: {summary['members']} members in {total}, {compiling} of them compiling.")
     say(_certainty(summary["validation"]))
+    for line in _use(summary):
+        say(line)
     say("")
     say("Next")
     say(f"  fathom report {folder}")
@@ -71,6 +73,18 @@ def _certainty(validation: dict[str, Any]) -> str:
     if equals:
         return f"On validation the winner is not better than {equals} of {ranked - 1} other finalists, beyond noise."
     return f"On validation the winner is better than all {ranked - 1} other finalists, beyond noise."
+
+
+def _use(summary: dict[str, Any]) -> Iterator[str]:
+    """Where the line between two classes was drawn, or how far off predictions are."""
+    threshold = summary["decision"]["threshold"]
+    if summary["decision"]["offsets"] and threshold is not None:
+        name, shown = summary["data"]["classes"][1], format_number(threshold)
+        yield f"{name!r} is predicted from a probability of {shown} on, tuned for {summary['metric']} on validation."
+    interval = summary["test"].get("interval")
+    if interval and interval["width"] is not None:
+        shares = f"{100 * interval['coverage']:.3g} % of test rows (asked: {100 * interval['asked']:g} %)"
+        yield f"Intervals hold {shares} and are {format_number(interval['width'])} wide in the mean."
 
 
 def _how_to_go_on(folder: Path) -> str:

@@ -61,6 +61,10 @@ class State:
         yield f"{event['name']}: {rows} rows, {features} features, predicting {event['target']}{classes}"
         yield from (f"note: {note}" for note in event["notes"])
 
+    def _on_shuffle(self, event: Event) -> Iterator[str]:
+        self.phase = f"shuffling the rows on disk ({100 * event['share']:.0f} %)"
+        return iter(())
+
     def _on_baseline(self, event: Event) -> Iterator[str]:
         self.phase = f"baselines ({event['name'].replace('_', ' ')} done)"
         return iter(())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .common import read_columns
 
 _WORD = re.compile(r"[A-Za-z_][\w.\-/]*")
 _KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
@@ -19,7 +20,7 @@ def settings_for(
 
     Args:
         source: a settings file (.toml), or what `fathom.load` opens.
-        options: settings by name; None is not given.
+        options: settings by name, "from_" for the word that Python keeps for itself; None is not given.
         models: names of architectures, in place of those in the file.
         changes: "name=value" for one setting each, the value in TOML.
 
@@ -30,7 +31,11 @@ def settings_for(
         UsageError: if the file or a change cannot be read.
     """
     settings: dict[str, Any] = read_settings(Path(source)) if source.endswith(".toml") else {"data": source}
-    settings.update({name: value for name, value in options.items() if value is not None})
+    in_file = settings.get("columns")
+    given = {name.rstrip("_"): value for name, value in options.items()}
+    settings.update({name: value for name, value in given.items() if value not in (None, ())})
+    if words := options.get("columns"):
+        settings["columns"] = {**(in_file if isinstance(in_file, dict) else {}), **read_columns(words)}
     if names := list(models):
         tables = [_model(name, settings.get("model")) for name in names]
         settings["model"] = tables[0] if len(tables) == 1 else tables
@@ -59,9 +64,10 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise UsageError(f"source={str(path)!r}: there is no such settings file; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"source={str(path)!r} is not valid TOML: {error}; correct the file") from None
-    data = settings.get("data")
-    if isinstance(data, str) and not Path(data).exists() and (path.parent / data).is_file():
-        settings["data"] = str(path.parent / data)
+    for name in ("data", "test_file", "validation_file", "from"):
+        file = settings.get(name)
+        if isinstance(file, str) and not Path(file).exists() and (path.parent / file).exists():
+            settings[name] = str(path.parent / file)
     return settings
 
 

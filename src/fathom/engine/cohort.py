@@ -1,4 +1,4 @@
-"""A cohort in training: its members in lanes on the devices, one call an epoch."""
+"""A cohort in training: its members in lanes on the devices, one call an epoch, or one for each of its windows."""
 
 import concurrent.futures
 import dataclasses
@@ -9,13 +9,27 @@ from typing import Any
 import jax
 import numpy as np
 
+from .device_feed import DeviceFeed
 from .feed import Feed, epoch_order
 from .functions import Functions
 from .lanes import power_of_two
-from .program import REPLICATED, LaneKind, Programs, device_mesh, programs_for, put
+from .program import REPLICATED, LaneKind, Program, Programs, device_mesh, programs_for, put
 
 EMPTY = -1
 _BLOCK = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What members start from in place of first weights of their own.
+
+    Attributes:
+        networks: what `Functions.keep` kept of some networks.
+        which: int [members], the network that each member starts from.
+    """
+
+    networks: tuple[Any, ...]
+    which: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +46,7 @@ class CohortSpec:
         batch_size: examples in a batch.
         lane_width: members that one device advances together.
         label: what the plan calls it.
+        start: what its members start from; None for first weights drawn from their seeds.
     """
 
     functions: Functions
@@ -43,6 +58,7 @@ class CohortSpec:
     batch_size: int
     lane_width: int
     label: str = ""
+    start: Start | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,16 +95,18 @@ class Cohort:
         devices: the devices to spread the members over.
     """
 
-    def __init__(self, spec: CohortSpec, feed: "DeviceFeed", devices: Sequence[Any]):
+    def __init__(self, spec: CohortSpec, feed: DeviceFeed, devices: Sequence[Any]):
         self.spec = spec
         self.feed = feed
         self.mesh = device_mesh(tuple(devices))
         self.epoch = 0
-        host = feed.host
-        self.kind = LaneKind(spec.lane_width, host.steps(spec.batch_size), host.batch_rows(spec.batch_size))
+        self.call = 0  # calls of the present epoch that are done
+        self.sums: dict[str, np.ndarray] = {}  # over those calls, of what the members told while they trained
+        self.kind = lane_kind(feed.host, spec.lane_width, spec.batch_size)
         self.programs: Programs = programs_for(spec.functions, tuple(spec.settings), self.kind, self.mesh)
         pairs = sorted(set(zip(spec.seeds.tolist(), spec.folds.tolist(), strict=True)))
-        self._pairs = {pair: index for index, pair in enumerate(pairs)}
+        shared = feed.host.windows is not None  # a window has one order for all
+        self._pairs = {pair: 0 if shared else index for index, pair in enumerate(pairs)}
         self._depth = block_lanes(len(spec.members), self.kind.width, self.mesh.size)
         self._blocks: list[_Block] = []
         self._where = np.zeros(0, dtype=int)
@@ -137,50 +155,87 @@ class Cohort:
         return np.sort(self._where[self._where != EMPTY])
 
     def start(self) -> None:
-        """Make every member from its seed and settings."""
+        """Make every member from its seed and settings, and from the network that it starts from."""
+        start, leaves = self.spec.start, []
+        if start is not None:
+            packed = [self.programs.best.pack(network) for network in start.networks]
+            leaves = [np.stack(same) for same in zip(*packed, strict=True)]
         for block in self._blocks:
             seeds = put(self.mesh, self.spec.seeds[block.index].astype(np.uint32))
-            block.slots = self.programs.init(seeds, block.settings)
+            kept = [put(self.mesh, leaf[start.which[block.index]]) for leaf in leaves] if start else []
+            block.slots = self.programs.init(seeds, block.settings, kept)
 
     def compile(self) -> None:
-        """Make every member and both programs ready; the programs are compiled side by side."""
+        """Make every member and every program ready; the programs are compiled side by side."""
         block = self._blocks[0]
         shapes = dataclasses.replace(block, slots=self.programs.slot_shapes(self._lead, self.mesh))
         arguments = self._arguments(shapes, *self._orders())
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            epoch = pool.submit(self.programs.epoch.compiled, *arguments)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            compiled = [pool.submit(program.compiled, *arguments) for program in self._trainers]
             if not self.started:
                 self.start()
-            epoch.result()
+            for one in compiled:
+                one.result()
 
-    def _arguments(self, block: "_Block", orders: Any, epoch: Any) -> tuple[Any, ...]:
+    @property
+    def _trainers(self) -> tuple[Program, ...]:
+        """The programs that train: the epoch's, and the windows' where an epoch has several."""
+        programs = self.programs
+        return (programs.epoch,) if self.feed.host.calls == 1 else (programs.epoch, programs.window)
+
+    @property
+    def compilations(self) -> int:
+        """How many programs have been compiled."""
+        return self.programs.init.count + sum(program.count for program in self._trainers)
+
+    @property
+    def number(self) -> int:
+        """The number of its next call, over all epochs."""
+        return self.epoch * self.feed.host.calls + self.call
+
+    @property
+    def last_call(self) -> bool:
+        """Whether its next call ends an epoch."""
+        return self.call + 1 == self.feed.host.calls
+
+    def _arguments(self, block: "_Block", orders: Any, now: Any) -> tuple[Any, ...]:
         per_slot = (block.slots, block.settings, block.fold, block.order, block.count)
-        return (*per_slot, orders, self.feed.examples, self.feed.validation, epoch)
+        return (*per_slot, orders, self.feed.examples, self.feed.validation, now)
 
     def _orders(self) -> tuple[Any, Any]:
-        """The order of the rows for each (seed, fold) still needed, and the epoch's number, on the devices."""
+        """The order of the rows for each (seed, fold) still needed, and where the run is, on the devices."""
         length = self.kind.steps * self.kind.batch
-        # A power of two, so that a study of a few seeds more or fewer runs the same program.
-        orders = np.zeros((power_of_two(len(self._pairs)), length), dtype=np.int32)
-        spec = self.spec
-        needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in self.alive}
-        for seed, fold in needed:
-            orders[self._pairs[seed, fold]] = epoch_order(self.feed.host, seed, fold, self.epoch, length)
-        return put(self.mesh, orders, REPLICATED), put(self.mesh, np.int32(self.epoch), REPLICATED)
+        spec, host = self.spec, self.feed.host
+        if host.windows is not None:
+            orders = host.windows.order(self.number, length)[None]
+        else:
+            # A power of two, so that a study of a few seeds more or fewer runs the same program.
+            orders = np.zeros((power_of_two(len(self._pairs)), length), dtype=np.int32)
+            needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in self.alive}
+            for seed, fold in needed:
+                orders[self._pairs[seed, fold]] = epoch_order(host, seed, fold, self.epoch, length)
+        now = np.array([self.epoch, self.number * self.kind.steps], np.int32)
+        return put(self.mesh, orders, REPLICATED), put(self.mesh, now, REPLICATED)
 
-    def advance(self) -> EpochReport:
-        """Train every member still alive for one epoch."""
+    def advance(self) -> EpochReport | None:
+        """Train every member still alive on what the devices hold; a report where that ends an epoch."""
         if not self.started:
             self.start()
-        orders, epoch = self._orders()
+        orders, now = self._orders()
+        program = self.programs.epoch if self.last_call else self.programs.window
         reports = []
         for block in self._blocks:
-            block.slots, report = self.programs.epoch(*self._arguments(block, orders, epoch))
+            block.slots, report = program(*self._arguments(block, orders, now))
             reports.append(jax.device_get(report))
         joined = self._by_member(reports)
-        train, validation = joined.pop("train"), joined.pop("validation")
+        train = {name: value + self.sums.get(name, 0) for name, value in joined.pop("train").items()}
+        if not self.last_call:
+            self.call, self.sums = self.call + 1, train
+            return None
+        train = {name: value / np.float32(self.feed.host.calls) for name, value in train.items()}
+        validation = joined.pop("validation")
         numbers = np.array(self.spec.members)[self._where[self._filled()]]
-        self.epoch += 1
+        self.epoch, self.call, self.sums = self.epoch + 1, 0, {}
         return EpochReport(self.epoch - 1, numbers, joined, train, validation)
 
     def measure(self) -> dict[str, np.ndarray]:
@@ -208,17 +263,21 @@ class Cohort:
         Args:
             seconds: how long to measure; at least two epochs are, the first of which warms up and does not count.
         """
-        block = self._blocks[0]
-        orders, epoch = self._orders()
-        members = int((block.occupant != EMPTY).sum())
+        members = int((self._blocks[0].occupant != EMPTY).sum())
+        epoch, *window = (self._time(program, seconds) for program in self._trainers)
+        return (epoch + sum(window) * (self.feed.host.calls - 1)) / members
+
+    def _time(self, program: Program, seconds: float) -> float:
+        """Seconds that a call on copies of a block takes."""
+        block, (orders, now) = self._blocks[0], self._orders()
         slots, taken = jax.tree.map(lambda a: a.copy(), block.slots), []
         while len(taken) < 2 or sum(taken) < seconds:
             start = time.perf_counter()
             copied = dataclasses.replace(block, slots=slots)
-            slots, report = self.programs.epoch(*self._arguments(copied, orders, epoch))
+            slots, report = program(*self._arguments(copied, orders, now))
             jax.block_until_ready(report)
             taken.append(time.perf_counter() - start)
-        return float(np.median(taken[1:])) / members
+        return float(np.median(taken[1:]))
 
     def _filled(self) -> np.ndarray:
         """The places that hold a member, in the order of their members."""
@@ -295,6 +354,11 @@ class _Block:
     slots: dict[str, Any] | None = None
 
 
+def lane_kind(feed: Feed, width: int, batch_size: int) -> LaneKind:
+    """How lanes of a width run on a feed."""
+    return LaneKind(width, feed.call_steps(batch_size), feed.batch_rows(batch_size))
+
+
 def block_lanes(members: int, width: int, devices: int) -> int:
     """Lanes that one call trains on each device: a power of two, at most 16.
 
@@ -304,19 +368,3 @@ def block_lanes(members: int, width: int, devices: int) -> int:
     """
     lanes = -(-members // (width * devices))
     return min(_BLOCK, power_of_two(lanes))
-
-
-class DeviceFeed:
-    """A feed's arrays on every device.
-
-    Args:
-        feed: the feed.
-        devices: the devices.
-    """
-
-    def __init__(self, feed: Feed, devices: Sequence[Any]):
-        mesh = device_mesh(tuple(devices))
-        self.host = feed
-        self.examples = jax.tree.map(lambda a: put(mesh, np.asarray(a), REPLICATED), feed.examples)
-        validation = feed.validation
-        self.validation = None if validation is None else put(mesh, validation.astype(np.int32), REPLICATED)

@@ -1,4 +1,4 @@
-"""What the members read: examples resident on every device, and the order in which each member sees them.
+"""What the members read: examples on every device, and the order in which each member sees them.
 
 The order of an epoch is drawn on the host from the member's own seed and fold and the epoch's number, so it
 is the same on every device, after every resume, and whoever the neighbours are.
@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ..errors import DataError, UsageError
+from .windows import HELD, Windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +25,15 @@ class Feed:
         validation: int32 [folds, validation rows], or None.
         blank: a row of weight 0 that fills an epoch up to whole batches; None to fill it up with rows of the
             epoch's start.
+        windows: where the training rows are read from, if memory does not hold them: `examples` then has
+            one fold, a blank row and the validation rows, and `train` is not read.
     """
 
     examples: Any
     train: np.ndarray
     validation: np.ndarray | None
     blank: int | None = None
+    windows: Windows | None = None
 
     @classmethod
     def of(cls, train: Any, validation: Any = None) -> "Feed":
@@ -67,20 +71,39 @@ class Feed:
         indices = np.arange(rows + held, dtype=np.int32)
         return cls(examples, indices[None, :rows], indices[None, rows:])
 
+    @property
+    def calls(self) -> int:
+        """Calls of a program that an epoch takes: one for each window."""
+        return 1 if self.windows is None else self.windows.per_epoch
+
+    @property
+    def call_rows(self) -> int:
+        """The most training rows that a call shows a member."""
+        return self.train.shape[1] if self.windows is None else self.windows.rows
+
     def steps(self, batch_size: int) -> int:
         """Steps in an epoch that shows every training row at least once."""
-        return -(-self.train.shape[1] // self.batch_rows(batch_size))
+        return self.calls * self.call_steps(batch_size)
+
+    def call_steps(self, batch_size: int) -> int:
+        """Steps in a call of a program."""
+        return -(-self.call_rows // self.batch_rows(batch_size))
 
     def batch_rows(self, batch_size: int) -> int:
-        """Rows in a batch: `batch_size`, or all training rows where there are fewer."""
+        """Rows in a batch: `batch_size`, or all training rows of a call where there are fewer."""
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise UsageError(f"batch_size={batch_size!r} is not allowed; give a whole number, 1 or more")
-        return min(batch_size, self.train.shape[1])
+        return min(batch_size, self.call_rows)
 
     @property
     def nbytes(self) -> int:
         """Bytes that the examples take on each device."""
-        return sum(int(np.asarray(leaf).nbytes) for leaf in jax.tree.leaves(self.examples))
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.examples)]
+        if self.windows is None:
+            return sum(int(leaf.nbytes) for leaf in leaves)
+        held = 0 if self.validation is None else self.validation.size
+        row = sum(int(leaf[:1, :1].nbytes) for leaf in leaves)
+        return HELD * row * (self.windows.rows + 1 + held)
 
 
 def epoch_order(feed: Feed, seed: int, fold: int, epoch: int, length: int) -> np.ndarray:

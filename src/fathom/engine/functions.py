@@ -39,6 +39,8 @@ class Functions:
             the training loss.
         keep: ``keep(state) -> pytree``, what is kept of the best epoch (the parameters, not the moments).
         after_epoch: ``after_epoch(state, metrics, settings) -> state``, for rules that listen to validation.
+        restart: ``restart(state, kept, settings) -> state``, a new member's state with what `keep` kept of another in
+            it and everything that follows from that (the rule's moments) made anew; for a warm start.
         measure: ``measure(state, batch, settings) -> metrics``, run as a program of its own on the epoch's first
             batch, where a run is asked to measure; it cannot change the run.
         score: the validation metric that chooses among members.
@@ -52,6 +54,7 @@ class Functions:
     evaluate: Callable[[Any, Any], Mapping[str, Any]] | None
     keep: Callable[[Any], Any] = lambda state: state
     after_epoch: Callable[[Any, Mapping[str, Any], Settings], Any] | None = None
+    restart: Callable[[Any, Any, Settings], Any] | None = None
     measure: Callable[[Any, Any, Settings], Mapping[str, Any]] | None = None
     score: str = "score"
     greater_is_better: bool = True

@@ -129,6 +129,7 @@ def functions_for(spec: LearnerSpec) -> Functions:
         evaluate=functools.partial(_evaluate, spec, network),
         keep=_keep,
         after_epoch=_listen if plateau else None,
+        restart=functools.partial(_restart, spec, network),
         measure=functools.partial(_measure, spec, network),
         score=spec.task.metric,
         greater_is_better=METRICS[spec.task.metric].greater_is_better,
@@ -178,6 +179,13 @@ def _init(spec: LearnerSpec, network: Network, key: Any, settings: Any) -> dict[
     return {**member, "plateau": plateau_init()} if spec.schedule == "plateau" else member
 
 
+def _restart(spec: LearnerSpec, network: Network, member: Any, kept: Any, settings: Any) -> dict[str, Any]:
+    """A new member with the weights of a trained one, the rule's state made anew from them."""
+    params = kept["params"]
+    evaluated = None if member["evaluated"] is None else params
+    return {**member, **kept, "opt": _rule(spec, network, settings).init(params), "evaluated": evaluated}
+
+
 def _keep(member: dict[str, Any]) -> dict[str, Any]:
     params = member["params"] if member["evaluated"] is None else member["evaluated"]
     return {"params": params, "carried": member["carried"], "net": member["net"]}
@@ -186,7 +194,7 @@ def _keep(member: dict[str, Any]) -> dict[str, Any]:
 def _objective(
     spec: LearnerSpec, network: Network, params: Any, member: Any, batch: Any, key: Any, settings: Any
 ):
-    """The weighted mean loss of a batch with its penalties; the module's new state beside it."""
+    """The mean weighted loss of a batch with its penalties; the module's new state beside it."""
     module = network.module(params, member["carried"])
     module = set_dropout(module, settings["dropout"] if "dropout" in spec.active else 0.0)
     noise_key, model_key = jax.random.split(key)
@@ -195,7 +203,9 @@ def _objective(
         x = x + settings["input_noise"] * jax.random.normal(noise_key, x.shape, x.dtype)
     outputs, state = module(x, key=model_key, state=member["net"], inference=False)
     losses = per_example_loss(spec)(outputs, batch["y"], settings["label_smoothing"])
-    loss = _weighted_mean(losses, batch["weight"])
+    # Divided by the rows and not by their weight: a batch without heavy rows must not count as much as another.
+    rows = jnp.maximum((batch["weight"] > 0).sum().astype(losses.dtype), 1)
+    loss = (losses * _loss_weight(batch)).sum() / rows
     matrices = [w for w in jax.tree.leaves(network.packing.unpack(params)) if w.ndim >= 2]
     if "l1" in spec.active:
         loss += settings["l1"] * sum(jnp.abs(w).sum() for w in matrices)
@@ -204,8 +214,12 @@ def _objective(
     return loss, state
 
 
+def _loss_weight(rows: Any) -> Any:
+    """What each row's loss counts: with class weights, more or less than its row in a metric."""
+    return rows.get("loss_weight", rows["weight"])
+
+
 def _weighted_mean(values: Any, weight: Any) -> Any:
-    # A batch of nothing but padding has weight 0; its loss is 0, and so is its gradient.
     return (values * weight).sum() / jnp.maximum(weight.sum(), 1e-12)
 
 
@@ -259,7 +273,7 @@ def _evaluate(spec: LearnerSpec, network: Network, member: Any, split: Any) -> d
     else:
         targets = split["y"]
     metric = METRICS[spec.task.metric].fn(outputs, targets, weight)
-    return {"loss": _weighted_mean(losses, weight), spec.task.metric: metric}
+    return {"loss": _weighted_mean(losses, _loss_weight(split)), spec.task.metric: metric}
 
 
 def _listen(member: Any, metrics: Any, settings: Any) -> Any:

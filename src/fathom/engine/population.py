@@ -16,11 +16,11 @@ from jaxtyping import PyTree
 
 from ..errors import RunError, TrainingError, UsageError
 from .checkpoint import Checkpoint
-from .cohort import CohortSpec
+from .cohort import CohortSpec, lane_kind
 from .feed import Feed
 from .functions import Functions, Packer, abstract_key
 from .lanes import check_lane_width, check_memory, lane_width
-from .program import LaneKind, device_mesh, programs_for
+from .program import device_mesh, programs_for
 from .rungs import Rung
 from .training import Listener, MemberRecord, Training
 
@@ -158,7 +158,7 @@ class Population:
         devices = jax.local_devices()
         if width is None:
             width = self._width(functions, -(-self.members // len(devices)), devices[0].platform)
-        kind = LaneKind(check_lane_width(width), feed.steps(batch_size), feed.batch_rows(batch_size))
+        kind = lane_kind(feed, check_lane_width(width), batch_size)
         programs = programs_for(functions, tuple(self.settings), kind, device_mesh(tuple(devices)))
         check_memory(self.members * programs.member_bytes + feed.nbytes * len(devices), devices)
         folds = np.zeros(self.members, np.int32)

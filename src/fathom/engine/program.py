@@ -1,5 +1,7 @@
 """The compiled programs of a cohort: one that makes members, one that trains them for an epoch.
 
+Where an epoch is read in windows, a third program trains on each window but the epoch's last.
+
 A device walks through its lanes one after another in a loop whose length is a number, not a shape, so that
 when members are dropped the same program does less work. Within a lane the members advance together under
 `jax.vmap`; a lane of width 1 has no member axis at all, which keeps a larger network's arrays in cache.
@@ -39,7 +41,7 @@ class LaneKind:
 
     Attributes:
         width: members advanced together.
-        steps: steps in an epoch.
+        steps: steps in a call of a program: in an epoch, or in a window of one.
         batch: rows in a batch.
     """
 
@@ -88,11 +90,12 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class Programs:
-    """The two programs of a cohort and the layout of its members' state.
+    """The programs of a cohort and the layout of its members' state.
 
     Attributes:
-        init: makes members from keys and settings.
-        epoch: trains them for an epoch.
+        init: makes members from keys, settings, and what they start from.
+        epoch: trains them for an epoch, or on its last window, then evaluates them.
+        window: trains them on a window that is not its epoch's last.
         measure: what a member's next step would be; None where there is nothing to measure.
         state: layout of a member's state.
         best: layout of what is kept of its best epoch.
@@ -100,6 +103,7 @@ class Programs:
 
     init: Program
     epoch: Program
+    window: Program
     measure: Program | None
     state: Packer
     best: Packer
@@ -146,13 +150,19 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
             f"neighbors; use lane_width=1 or jax.random.key(seed, impl={KEY_KIND!r})"
         )
     best = Packer(eqx.filter_eval_shape(lambda leaves: functions.keep(layout.unpack(leaves)), layout.avals))
-    init = _sharded(functools.partial(_init_lanes, functions, layout, best, kind), mesh, "ss")
-    epoch = _sharded(functools.partial(_device_epoch, functions, layout, best, kind), mesh, "sssssrrrr")
+    init = _sharded(functools.partial(_init_lanes, functions, layout, best, kind), mesh, "sss")
+    trained = {
+        name: _sharded(
+            functools.partial(_device_train, lane, functions, layout, best, kind), mesh, "sssssrrrr"
+        )
+        for name, lane in (("epoch", _lane_epoch), ("window", _lane_window))
+    }
     measure = None
     if functions.measure is not None:
         device = functools.partial(_device_measure, functions, layout, kind)
         measure = Program("measure", _sharded(device, mesh, "sssssrr"))
-    return Programs(Program("init", init), Program("epoch", epoch, donate=(0,)), measure, layout, best)
+    epoch, window = (Program(name, function, donate=(0,)) for name, function in trained.items())
+    return Programs(Program("init", init), epoch, window, measure, layout, best)
 
 
 def _sharded(function: Callable[..., Any], mesh: Mesh, layout: str) -> Callable[..., Any]:
@@ -169,29 +179,52 @@ def _per_member(kind: LaneKind, function: Callable[..., Any]) -> Callable[..., A
     return function if kind.width == 1 else jax.vmap(function)
 
 
-def _init_lanes(functions: Functions, layout: Packer, best: Packer, kind: LaneKind, seeds, settings) -> Slot:
-    """New slots [lanes, (width,) ...] from uint32 seeds [lanes, width] and settings of that shape."""
+def _init_lanes(functions, layout, best, kind, seeds, settings, start) -> Slot:
+    """New slots [lanes, (width,) ...] from uint32 seeds [lanes, width] and settings of that shape.
 
-    def member(seed, numbers) -> Slot:
+    `start` holds what each member starts from, [lanes, (width,) ...] as `best` lays it out; [] for a start anew.
+    """
+
+    def member(seed, numbers, kept) -> Slot:
         state = functions.init(jax.random.key(seed, impl=KEY_KIND), numbers)
+        if kept:
+            state = functions.restart(state, best.unpack(kept), numbers)
         return {
             "state": layout.pack(state),
             "best": best.pack(functions.keep(state)),
             **{name: jnp.asarray(first, kind) for name, (kind, first) in _SCALARS.items()},
         }
 
-    return jax.lax.map(lambda args: _per_member(kind, member)(*args), (seeds, settings))
+    return jax.lax.map(lambda args: _per_member(kind, member)(*args), (seeds, settings, start))
 
 
-def _device_epoch(
-    functions, layout, best, kind, slots, settings, fold, order, count, orders, examples, validation, epoch
+def _device_train(
+    train,
+    functions,
+    layout,
+    best,
+    kind,
+    slots,
+    settings,
+    fold,
+    order,
+    count,
+    orders,
+    examples,
+    validation,
+    now,
 ):
-    """One epoch of the first `count` lanes of this device; the others come back as they were.
+    """One call of the first `count` lanes of this device; the others come back as they were.
+
+    `train` is what happens to a lane: `_lane_epoch` or `_lane_window`.
 
     Shapes: slots, settings, fold, order [lanes, (width,) ...]; count [1]; orders [orders, steps * batch];
-    examples [folds or 1, rows, ...]; validation [folds, rows] or None; epoch a scalar.
+    examples [folds or 1, rows, ...]; validation [folds, rows] or None; now the epoch's number and that of
+    the call's first step.
     """
-    lane = functools.partial(_lane_epoch, functions, layout, best, kind, orders, examples, validation, epoch)
+    # Under an inlined jit the lane is traced once, though its shapes are asked for before it is run.
+    traced = jax.jit(functools.partial(train, functions, layout, best, kind), inline=True)
+    lane = functools.partial(traced, orders, examples, validation, now)
     blank = _blank(lambda *lanes: lane(*lanes)[1], slots, settings, fold, order)
 
     def body(index, carry):
@@ -203,7 +236,7 @@ def _device_epoch(
 
 
 def _device_measure(functions, layout, kind, leaves, settings, fold, order, count, orders, examples):
-    """What the members of the first `count` lanes would do in a step; shapes as in `_device_epoch`."""
+    """What the members of the first `count` lanes would do in a step; shapes as in `_device_train`."""
 
     def member(leaves, settings, fold, order):
         batch = take(examples, fold, orders[order, : kind.batch])
@@ -237,9 +270,35 @@ def _blank(function: Callable[..., Any], *lanes: Any) -> Any:
 
 
 def _lane_epoch(
-    functions, layout, best, kind, orders, examples, validation, epoch, slot, settings, fold, order
+    functions, layout, best, kind, orders, examples, validation, now, slot, settings, fold, order
 ):
     """One epoch of one lane: every step, the evaluation, what is kept, what is reported."""
+    carried, train = _lane_steps(
+        functions, layout, kind, orders, examples, now[1], slot, settings, fold, order
+    )
+    last = now[1] + kind.steps - 1
+    finish = functools.partial(_finish_epoch, functions, layout, best, examples, validation, now[0], last)
+    return _per_member(kind, finish)(slot, *carried, train, settings, fold)
+
+
+def _lane_window(
+    functions, layout, best, kind, orders, examples, validation, now, slot, settings, fold, order
+):
+    """The steps of one lane on a window that is not its epoch's last."""
+    del best, validation
+    carried, train = _lane_steps(
+        functions, layout, kind, orders, examples, now[1], slot, settings, fold, order
+    )
+
+    def finish(slot, leaves, diverged, last_loss):
+        leaves, diverged, last_loss = _frozen(slot, leaves, diverged, last_loss, now[1] + kind.steps - 1)
+        return {**slot, "state": leaves, "diverged": diverged, "last_loss": last_loss}
+
+    return _per_member(kind, finish)(slot, *carried), {"train": train}
+
+
+def _lane_steps(functions, layout, kind, orders, examples, first, slot, settings, fold, order):
+    """The steps of a call: what they carry (state, step of divergence, last loss), and the mean of what they tell."""
     each = functools.partial(_per_member, kind)
     rows = each(lambda index: orders[index].reshape(kind.steps, kind.batch))(order)
     rows = rows if kind.width == 1 else jnp.moveaxis(rows, 0, 1)
@@ -254,15 +313,10 @@ def _lane_epoch(
         spread = number if kind.width == 1 else jnp.full((kind.width,), number)
         return step(carry, (spread, batch_rows))
 
-    first = epoch * kind.steps
     start = (slot["state"], slot["diverged"], slot["last_loss"])
     numbers = first + jnp.arange(kind.steps, dtype=jnp.int32)
-    (state, diverged, last_loss), train = jax.lax.scan(scanned, start, (numbers, rows))
-    train = jax.tree.map(lambda a: a.mean(0), train)
-    finish = functools.partial(
-        _finish_epoch, functions, layout, best, examples, validation, epoch, first + kind.steps - 1
-    )
-    return each(finish)(slot, state, diverged, last_loss, train, settings, fold)
+    carried, train = jax.lax.scan(scanned, start, (numbers, rows))
+    return carried, jax.tree.map(lambda a: a.mean(0), train)
 
 
 def take(examples: Any, fold: Any, rows: Any) -> Any:
@@ -299,15 +353,8 @@ def _finish_epoch(
     fold,
 ):
     """Evaluate a member, freeze it if it diverged, keep it if it is better than before."""
-    finite = functools.reduce(
-        jnp.logical_and, [jnp.isfinite(a).all() for a in leaves if _is_float(a)], jnp.bool_(True)
-    )
-    diverged = jnp.where((diverged < 0) & ~finite, last, diverged)
-    # A stopped member may wait in its lane until its place is worth freeing; nothing of it changes there.
-    diverged = jnp.where(slot["stopped"], slot["diverged"], diverged)
+    leaves, diverged, last_loss = _frozen(slot, leaves, diverged, last_loss, last)
     healthy = (diverged < 0) & ~slot["stopped"]
-    # A frozen member goes back to the start of the epoch in which it failed; its moments would be poisoned.
-    leaves = [jnp.where(healthy, new, old) for new, old in zip(leaves, slot["state"], strict=True)]
     state = layout.unpack(leaves)
     metrics: dict[str, Any]
     if functions.evaluate is None:
@@ -333,10 +380,24 @@ def _finish_epoch(
         "best_epoch": jnp.where(better, epoch, slot["best_epoch"]),
         "diverged": diverged,
         "stopped": slot["stopped"],
-        "last_loss": jnp.where(slot["stopped"], slot["last_loss"], last_loss),
+        "last_loss": last_loss,
     }
     watched = {name: new[name] for name in ("best_score", "best_loss", "best_epoch", "diverged", "last_loss")}
     return new, {"train": train, "validation": metrics, "score": score, **watched}
+
+
+def _frozen(slot, leaves, diverged, last_loss, last):
+    """State, step of divergence and last loss after a call, as they were before it where a member rests."""
+    finite = functools.reduce(
+        jnp.logical_and, [jnp.isfinite(a).all() for a in leaves if _is_float(a)], jnp.bool_(True)
+    )
+    diverged = jnp.where((diverged < 0) & ~finite, last, diverged)
+    # A stopped member may wait in its lane until its place is worth freeing; nothing of it changes there.
+    diverged = jnp.where(slot["stopped"], slot["diverged"], diverged)
+    healthy = (diverged < 0) & ~slot["stopped"]
+    # A frozen member goes back to the start of the call in which it failed; its moments would be poisoned.
+    leaves = [jnp.where(healthy, new, old) for new, old in zip(leaves, slot["state"], strict=True)]
+    return leaves, diverged, jnp.where(slot["stopped"], slot["last_loss"], last_loss)
 
 
 def _score(metrics: Mapping[str, Any], name: str, source: str) -> Any:

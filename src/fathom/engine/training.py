@@ -1,4 +1,4 @@
-"""Training cohorts side by side: epochs, rungs, divergence, patience, saves.
+"""Training cohorts side by side: epochs and their windows, rungs, divergence, patience, saves.
 
 What happened to a member is kept as plain numbers; what it knows stays on the device until it is asked for.
 """
@@ -15,7 +15,8 @@ import numpy as np
 
 from ..errors import UsageError
 from .checkpoint import Checkpoint
-from .cohort import Cohort, CohortSpec, DeviceFeed, EpochReport
+from .cohort import Cohort, CohortSpec, EpochReport
+from .device_feed import DeviceFeed
 from .feed import Feed
 from .rungs import Rung, survivors
 
@@ -92,8 +93,8 @@ class Training:
         measuring: bool = False,
     ):
         devices = tuple(devices or jax.local_devices())
-        shared = DeviceFeed(feed, devices)
-        self.cohorts = [Cohort(spec, shared, devices) for spec in specs]
+        self._feed = DeviceFeed(feed, devices)
+        self.cohorts = [Cohort(spec, self._feed, devices) for spec in specs]
         self.groups = dict(groups)
         self.rungs = tuple(rungs)
         points = [rung.at for rung in self.rungs]
@@ -118,7 +119,7 @@ class Training:
 
     @property
     def _compilations(self) -> int:
-        return sum(cohort.programs.init.count + cohort.programs.epoch.count for cohort in self.cohorts)
+        return sum(cohort.compilations for cohort in self.cohorts)
 
     def emit(self, kind: str, **values: Any) -> None:
         """Tell every listener."""
@@ -146,21 +147,48 @@ class Training:
             if record.status == "training":
                 record.status = "finished"
         self.save()
+        self.let_go()
         return self.records
 
     def _train_to(self, share: float) -> None:
-        for cohort in self.cohorts:
-            target = max(
-                1, math.ceil(share * cohort.spec.epochs - 1e-9)
-            )  # 0.7 x 10 is 7, not 7.000000000000001
-            while cohort.epoch < target and len(cohort.alive):
-                start = time.perf_counter()
-                measured = cohort.measure() if self.measuring and cohort.started else {}
-                report = dataclasses.replace(cohort.advance(), measured=measured)
-                self.seconds += time.perf_counter() - start
-                self._record(cohort, report)
-                self._release(cohort)
-                self.save(self._save_every)
+        while waiting := [cohort for cohort in self.cohorts if self._waits(cohort, share)]:
+            if self._feed.host.windows is None:
+                self._advance(waiting[0])
+            else:  # a window is read once for every cohort that has come to it
+                number = min(cohort.number for cohort in waiting)
+                self.hold(number)
+                for cohort in waiting:
+                    if cohort.number == number:
+                        self._advance(cohort)
+            self.save(self._save_every)
+
+    @staticmethod
+    def _waits(cohort: Cohort, share: float) -> bool:
+        """Whether a cohort has not trained a share of its epochs."""
+        target = max(1, math.ceil(share * cohort.spec.epochs - 1e-9))  # 0.7 x 10 is 7, not 7.000000000000001
+        return cohort.epoch < target and len(cohort.alive) > 0
+
+    def hold(self, number: int) -> None:
+        """Bring a window to the devices, where the feed has windows; waiting for it is training time."""
+        start = time.perf_counter()
+        self._feed.hold(number)
+        self.seconds += time.perf_counter() - start
+
+    def let_go(self) -> None:
+        """Free the window that the devices hold, and the one that is being read."""
+        self._feed.let_go()
+
+    def _advance(self, cohort: Cohort) -> None:
+        """Train a cohort on what the devices hold, and note what that told."""
+        start = time.perf_counter()
+        measured = cohort.measure() if self.measuring and cohort.started and cohort.last_call else {}
+        report = cohort.advance()
+        self.seconds += time.perf_counter() - start
+        if report is None:
+            self.emit("window", epoch=cohort.epoch, call=cohort.call)
+            return
+        self._record(cohort, dataclasses.replace(report, measured=measured))
+        self._release(cohort)
 
     def _record(self, cohort: Cohort, report: EpochReport) -> None:
         values, stopped = report.values, []
@@ -292,9 +320,12 @@ class Training:
         for number, cohort in enumerate(self.cohorts):
             started = cohort.started and len(cohort.alive)
             slots, where = cohort.member_slots() if started else ({}, np.array([], int))
-            record["cohorts"].append({"epoch": cohort.epoch, "positions": where.tolist()})
+            where_it_is = {"epoch": cohort.epoch, "call": cohort.call, "positions": where.tolist()}
+            record["cohorts"].append(where_it_is)
             if started:
                 groups[f"cohort-{number}"] = _flatten(slots)
+            if cohort.sums:
+                groups[f"sums-{number}"] = cohort.sums
         for member, slot in self._resting.items():
             groups[f"member-{member}"] = _flatten(jax.tree.map(lambda a: np.asarray(a)[None], slot))
         for listener in self.listeners:
@@ -320,6 +351,7 @@ class Training:
         self.records = {int(m): MemberRecord(**values) for m, values in record["records"].items()}
         for number, (cohort, where) in enumerate(zip(self.cohorts, record["cohorts"], strict=True)):
             positions = np.array(where["positions"], dtype=int)
+            cohort.call, cohort.sums = int(where["call"]), dict(groups.get(f"sums-{number}", {}))
             if len(positions):
                 slots = _unflatten(groups[f"cohort-{number}"])
                 cohort.load_slots(slots, positions, positions, where["epoch"])

@@ -23,6 +23,8 @@ class Metric:
             [rows, k] or [rows]; a row of weight 0 does not count; NaN if every weight is 0. Runs under jit
             and vmap.
         summary: one line for the user.
+        decides: whether it judges which class was named, and not the probabilities: where the line between
+            the classes is drawn changes it.
     """
 
     name: str
@@ -30,13 +32,21 @@ class Metric:
     greater_is_better: bool
     fn: Callable[..., Array]
     summary: str
+    decides: bool = False
 
 
 METRICS: Catalogue[Metric] = Catalogue("metric")
 
 for _record in (
-    Metric("accuracy", "classification", True, scores.accuracy, "share of right answers"),
-    Metric("balanced_accuracy", "classification", True, scores.balanced_accuracy, "mean of the recalls"),
+    Metric("accuracy", "classification", True, scores.accuracy, "share of right answers", decides=True),
+    Metric(
+        "balanced_accuracy",
+        "classification",
+        True,
+        scores.balanced_accuracy,
+        "mean of the recalls",
+        decides=True,
+    ),
     Metric(
         "log_loss",
         "classification",
@@ -44,7 +54,24 @@ for _record in (
         scores.log_loss,
         "-log probability of the true class, nats",
     ),
-    Metric("f1", "classification", True, scores.f1, "harmonic mean of precision and recall"),
+    Metric("f1", "classification", True, scores.f1, "harmonic mean of precision and recall", decides=True),
+    Metric(
+        "mcc",
+        "classification",
+        True,
+        scores.mcc,
+        "correlation of answers and truths (Matthews)",
+        decides=True,
+    ),
+    Metric(
+        "precision",
+        "classification",
+        True,
+        scores.precision,
+        "share of the answers for a class that are right",
+        decides=True,
+    ),
+    Metric("recall", "classification", True, scores.recall, "share of a class that is found", decides=True),
     Metric("roc_auc", "classification", True, scores.roc_auc, "chance that a true row outranks a false one"),
     Metric("brier", "classification", False, scores.brier, "squared error of the probabilities"),
     Metric("rmse", "regression", False, scores.rmse, "root mean squared error, in units of the target"),

@@ -101,10 +101,87 @@ def f1(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""
     w = _weights(outputs, weight)
     right = _tally(predicted & true, w)
     both = _tally(predicted, w) + _tally(true, w)
-    scores = 2 * right / jnp.where(both > 0, both, 1)
-    if outputs.shape[1] == 2:
-        return jnp.where(jnp.sum(w) > 0, scores[1], jnp.nan)
-    return _mean(scores, (both > 0).astype(w.dtype))
+    return _one_or_mean(2 * right / jnp.where(both > 0, both, 1), both > 0, w)
+
+
+def precision(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+    """Precision TP / (TP + FP): of class 1 for two classes, else the mean over the classes.
+
+    Args:
+        outputs: logits or any scores [rows, classes].
+        targets: class indices.
+        weight: weight of each row; None weighs all alike.
+
+    Returns:
+        0 to 1; a class that is never predicted has precision 0. The mean is over the classes in the targets
+        or the predictions. NaN if every weight is 0.
+
+    Raises:
+        UsageError: if the shapes do not fit.
+    """
+    predicted, true = _classes(outputs, targets)
+    w = _weights(outputs, weight)
+    right, answers, truths = _tally(predicted & true, w), _tally(predicted, w), _tally(true, w)
+    return _one_or_mean(right / jnp.where(answers > 0, answers, 1), answers + truths > 0, w)
+
+
+def recall(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+    """Recall TP / (TP + FN): of class 1 for two classes, else the mean over the classes.
+
+    Args:
+        outputs: logits or any scores [rows, classes].
+        targets: class indices.
+        weight: weight of each row; None weighs all alike.
+
+    Returns:
+        0 to 1; a class that is only predicted has recall 0. The mean is over the classes in the targets or
+        the predictions. NaN if every weight is 0.
+
+    Raises:
+        UsageError: if the shapes do not fit.
+    """
+    predicted, true = _classes(outputs, targets)
+    w = _weights(outputs, weight)
+    right, answers, truths = _tally(predicted & true, w), _tally(predicted, w), _tally(true, w)
+    return _one_or_mean(right / jnp.where(truths > 0, truths, 1), answers + truths > 0, w)
+
+
+def _one_or_mean(scores: Array, seen: Array, weight: Array) -> Array:
+    """The score of class 1 for two classes, else the mean over the classes that are seen."""
+    if len(scores) == 2:
+        return jnp.where(jnp.sum(weight) > 0, scores[1], jnp.nan)
+    return _mean(scores, seen.astype(weight.dtype))
+
+
+def mcc(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+    """Matthews correlation of answers and truths, for any number of classes.
+
+    Args:
+        outputs: logits or any scores [rows, classes].
+        targets: class indices.
+        weight: weight of each row; None weighs all alike.
+
+    Returns:
+        -1 to 1; 0 is as good as chance, and what one class alone, predicted or true, comes to. NaN if every
+        weight is 0.
+
+    Raises:
+        UsageError: if the shapes do not fit.
+
+    Reference: Matthews 1975; Gorodkin 2004 (several classes).
+    """
+    predicted, true = _classes(outputs, targets)
+    w = _weights(outputs, weight)
+    share = w / jnp.sum(w)
+    # Products of the four cells of each class: c·s - Σ p·t of the textbook loses its digits where a class is rare.
+    both, neither = _tally(predicted & true, share), _tally(~predicted & ~true, share)
+    only_predicted, only_true = _tally(predicted & ~true, share), _tally(~predicted & true, share)
+    together = jnp.sum(both * neither - only_predicted * only_true)
+    answers = jnp.sum((both + only_predicted) * (neither + only_true))
+    truths = jnp.sum((both + only_true) * (neither + only_predicted))
+    alone = answers * truths
+    score = jnp.where(alone > 0, together / jnp.sqrt(jnp.where(alone > 0, alone, 1)), 0)
+    return jnp.where(jnp.sum(w) > 0, score, jnp.nan)
 
 
 def log_loss(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:

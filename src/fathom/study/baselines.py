@@ -13,6 +13,7 @@ from .inputs import Inputs
 
 _MOST_NEIGHBOR_ROWS = 20_000
 _MOST_LINEAR_ROWS = 100_000
+_MOST_STREAMED_ROWS = 100_000  # of the rows in memory, where those are themselves a sample
 _THREADS_FROM = 1_000_000  # numbers in the training rows
 
 
@@ -48,21 +49,33 @@ def baseline_models(kind: str, rows: int, seed: int) -> dict[str, Callable[[], A
 
 
 def fit_baselines(inputs: Inputs, seed: int) -> Iterator[tuple[str, Any, float]]:
-    """Fit each baseline on all rows but the test rows, inputs encoded as the first fold's.
+    """Fit each baseline on all rows in memory but the test rows, inputs encoded as the first fold's.
+
+    Rows count by their weight, but for nearest neighbors, which know no weights.
+
+    Where the networks train on rows on disk, the baselines are fitted on at most 100,000 of those in memory.
 
     Yields:
         Name, fitted estimator, seconds.
     """
+    from sklearn.utils.validation import has_fit_parameter
+
     dataset = inputs.dataset
     x = inputs.feed.examples["x"][0, :-1]
     y = dataset.target[inputs.rows]
+    weight = inputs.feed.examples["weight"][0, :-1]
+    if inputs.feed.windows is not None and len(y) > _MOST_STREAMED_ROWS:
+        chosen = np.random.default_rng(seed).choice(len(y), _MOST_STREAMED_ROWS, replace=False)
+        x, y, weight = x[chosen], y[chosen], weight[chosen]
     for name, make in baseline_models(dataset.kind, len(y), seed).items():
         start = time.perf_counter()
         # On small data the trees' threads cost more than they bring, most of all where cores are shared.
         threads = 1 if x.size < _THREADS_FROM else None
         with threadpool_limits(threads), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a linear model that stops early is still a baseline
-            model = make().fit(x, y)
+            model = make()
+            weighs = dataset.weight is not None and has_fit_parameter(model, "sample_weight")
+            model.fit(x, y, **({"sample_weight": weight} if weighs else {}))
         yield name, model, time.perf_counter() - start
 
 

@@ -91,6 +91,13 @@ def _results(summary: dict[str, Any]) -> str:
     warm = ""
     if summary["task"] == "classification":
         warm = "\nProbabilities are calibrated on validation rows by temperatures."
+    if summary["decision"]["offsets"] and summary["decision"]["threshold"] is not None:
+        name, shown = summary["data"]["classes"][1], format_number(summary["decision"]["threshold"])
+        warm += f"\n{name!r} is predicted from a probability of {shown} on, tuned for {metric} on validation rows."
+    if (interval := test["interval"]) and interval["width"] is not None:
+        held = f"{100 * interval['coverage']:.3g} % of the test rows"
+        warm += f"\nIntervals asked to hold {100 * interval['asked']:g} % held {held}, "
+        warm += f"{format_number(interval['width'])} wide in the mean."
     where = f"{format_count(test['rows'])} test rows, looked at once, after everything was chosen"
     return f"{where}; {better} is better.{warm}\n\n{_table(['model', metric], cells)}"
 

@@ -69,7 +69,7 @@ def indistinguishable(ranking: Sequence[Standing], rising: bool) -> list[int]:
     Returns:
         Numbers of the candidates, best first.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
     winner = np.array(ranking[0].scores)
     found = []
@@ -79,7 +79,7 @@ def indistinguishable(ranking: Sequence[Standing], rising: bool) -> list[int]:
             found.append(other.candidate)
             continue
         error = gain.std(ddof=1) / math.sqrt(len(gain))
-        if gain.mean() <= t.ppf(0.975, len(gain) - 1) * error:
+        if gain.mean() <= stdtrit(len(gain) - 1, 0.975) * error:
             found.append(other.candidate)
     return found
 
@@ -94,12 +94,19 @@ def ensemble_members(ranking: Sequence[Standing], most: int) -> list[int]:
     return chosen
 
 
-def temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature that makes probabilities softmax(logits / T) most likely.
+def temperature(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    weight: np.ndarray | None = None,
+    shift: Sequence[float] = (),
+) -> float:
+    """The temperature that makes probabilities softmax(logits / T + shift) most likely.
 
     Args:
         logits: [rows, classes], or log-probabilities.
         targets: class numbers [rows].
+        weight: weight of each row; None for all alike.
+        shift: what is added for each class; nothing if empty.
 
     Returns:
         T, between 0.05 and 20.
@@ -110,10 +117,11 @@ def temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
 
-    rows = np.arange(len(targets))
+    rows, added = np.arange(len(targets)), np.array(shift) if shift else 0.0
 
     def loss(log_t: float) -> float:
-        return -float(log_softmax(logits * math.exp(-log_t), axis=1)[rows, targets].mean())
+        log_p = log_softmax(logits * math.exp(-log_t) + added, axis=1)[rows, targets]
+        return -float(np.average(log_p, weights=weight))
 
     found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20.0)), method="bounded")
     return float(math.exp(found.x))

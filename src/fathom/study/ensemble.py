@@ -8,8 +8,11 @@ import numpy as np
 
 from ..engine.training import Training
 from .choose import Standing, ensemble_members, temperature
+from .decisions import decision_offsets
+from .intervals import Intervals
 from .members import CohortMembers, Member
-from .predictor import Part, Predictor, stand_alone
+from .parts import Part, stand_alone
+from .predictor import Predictor
 from .study import Study
 
 MOST = 25  # networks of an ensemble
@@ -26,7 +29,9 @@ def build_predictor(
 
     The chosen network is the member of the best candidate with the lowest validation loss. The ensemble holds
     all members of the best k candidates, k being where the loss of the average is lowest: each member judged
-    on the validation rows of its own fold, which it was not trained on.
+    on the validation rows of its own fold, which it was not trained on. (Greedy selection with replacement,
+    Caruana et al. 2004, was no better on test rows.) On those rows the probabilities are calibrated, the line
+    between the classes is drawn and the intervals are measured.
 
     Args:
         study: the study.
@@ -36,7 +41,7 @@ def build_predictor(
         ranking: the candidates that were trained to the end, best first.
 
     Returns:
-        The predictor, calibrated.
+        The predictor.
     """
     specs = {c.index: stand_alone(cohort.spec) for cohort in cohorts for c in cohort.candidates}
     numbers = ensemble_members(ranking, MOST)
@@ -45,18 +50,20 @@ def build_predictor(
         Part(m, members[m].fold, specs[members[m].candidate], jax.tree.map(np.asarray, slots[m]["best"]))
         for m in numbers
     )
-    ones = (1.0,) * len(parts)
-    whole = Predictor(study.dataset.schema, study.task, study.inputs.encoders, study.scaling, parts, ones)
+    ones, of_classes = (1.0,) * len(parts), study.inputs.class_weights
+    shift = () if of_classes is None else tuple((-np.log(of_classes)).tolist())
+    encoders, schema = study.inputs.encoders, study.dataset.schema
+    whole = Predictor(schema, study.task, encoders, study.scaling, parts, ones, shift=shift)
     held = _Held(study, whole)
     keep = held.best_prefix([s.members for s in ranking])
     first = min(ranking[0].members, key=lambda m: (training.records[m].best_loss, m))
     order = sorted(range(keep), key=lambda i: (parts[i].member != first, i))
-    return dataclasses.replace(
+    kept = dataclasses.replace(
         whole,
         parts=tuple(parts[i] for i in order),
         temperatures=tuple(held.temperatures[i] for i in order),
-        ensemble_temperature=held.ensemble_temperature(keep),
     )
+    return held.finish(kept, order, range(len(ranking[0].members)))
 
 
 class _Held:
@@ -67,15 +74,19 @@ class _Held:
         folds = feed.validation if feed.validation is not None else np.zeros((0, 0), np.int32)
         rows = [fold[fold != feed.blank] for fold in folds]
         target = study.dataset.target[study.inputs.rows]
+        self._metric = study.task.metric
         self._classes = study.task.kind == "classification"
         self._folds = [part.fold for part in whole.parts]
         self._targets = [target[r] for r in rows]
+        self._weights = [feed.examples["weight"][0, r].astype(float) for r in rows]
         self._outputs, self.temperatures = [], []
         for part in whole.parts:
+            fold = part.fold
             alone = dataclasses.replace(whole, parts=(part,), temperatures=(1.0,))
-            inputs = {part.fold: feed.examples["x"][part.fold, rows[part.fold]]}
-            outputs = alone.outputs_of(inputs, len(rows[part.fold]))
-            warm = temperature(outputs[0], self._targets[part.fold]) if self._classes else 1.0
+            outputs = alone.outputs_of({fold: feed.examples["x"][fold, rows[fold]]}, len(rows[fold]))
+            warm = 1.0
+            if self._classes:
+                warm = temperature(outputs[0], self._targets[fold], self._weights[fold], whole.shift)
             alone = dataclasses.replace(alone, temperatures=(warm,))
             self.temperatures.append(warm)
             self._outputs.append(alone.combine(outputs))
@@ -87,21 +98,61 @@ class _Held:
         return min(sizes, key=lambda size: (self._loss(size), size))
 
     def _loss(self, count: int) -> float:
-        found, target = self._average(count)
+        found, target = self._pooled(range(count)), self._target()
+        losses = -found[np.arange(len(target)), target] if self._classes else np.square(found - target)
+        return float(np.average(losses, weights=self._weight()))
+
+    def finish(self, predictor: Predictor, places: Sequence[int], best: Sequence[int]) -> Predictor:
+        """The predictor of some networks, calibrated, decided and measured.
+
+        Args:
+            predictor: of those networks.
+            places: which they are of those that this one knows.
+            best: those of the best candidate.
+        """
+        from scipy.special import log_softmax
+
+        found, target, weight = self._pooled(places), self._target(), self._weight()
         if self._classes:
-            return -float(found[np.arange(len(target)), target].mean())
-        return float(np.square(found - target).mean())
+            last = temperature(found, target, weight) if len(places) > 1 else 1.0
+            predictor = dataclasses.replace(predictor, ensemble_temperature=last)
+            offsets = decision_offsets(self._metric, log_softmax(found / last, axis=1), target, weight)
+            return dataclasses.replace(predictor, offsets=tuple(offsets.tolist()) if offsets.any() else ())
+        # The chosen network's own rows are those it does best on; its siblings' rows are no such choice.
+        alone = np.concatenate([self._outputs[i] for i in best])
+        folds = [self._folds[i] for i in best]
+        errors = np.concatenate([self._targets[fold] for fold in folds]) - alone
+        counts = np.concatenate([self._weights[fold] for fold in folds])
+        return dataclasses.replace(
+            predictor,
+            intervals=Intervals.fit(target - found, found, self._spread(predictor, places), weight),
+            chosen_intervals=Intervals.fit(errors, alone, None, counts),
+        )
 
-    def ensemble_temperature(self, count: int) -> float:
-        """The temperature of the average of the first networks."""
-        return temperature(*self._average(count)) if self._classes else 1.0
+    def _spread(self, predictor: Predictor, places: Sequence[int]) -> np.ndarray | None:
+        """The local spread of the networks on the pooled rows."""
+        found = []
+        for fold in self._present(places):
+            mine = [place for place, i in enumerate(places) if self._folds[i] == fold]
+            parts = tuple(predictor.parts[place] for place in mine)
+            outputs = np.stack([self._outputs[places[place]][:, None] for place in mine])
+            found.append(dataclasses.replace(predictor, parts=parts).local_spread(outputs))
+        return None if any(part is None for part in found) else np.concatenate(found)
 
-    def _average(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The average over the first networks, the folds one after another, and the targets."""
-        averages, targets = [], []
-        for fold in sorted(set(self._folds[:count])):
-            mine = np.stack([self._outputs[i] for i in range(count) if self._folds[i] == fold])
-            mean = np.log(np.clip(np.exp(mine).mean(0), 1e-30, None)) if self._classes else mine.mean(0)
-            averages.append(mean)
-            targets.append(self._targets[fold])
-        return np.concatenate(averages), np.concatenate(targets)
+    def _pooled(self, places: Sequence[int]) -> np.ndarray:
+        """The average over some networks, the folds one after another."""
+        averages = []
+        for fold in self._present(places):
+            each = np.stack([self._outputs[i] for i in places if self._folds[i] == fold])
+            mean = (np.exp(each) if self._classes else each).mean(0)
+            averages.append(np.log(np.clip(mean, 1e-30, None)) if self._classes else mean)
+        return np.concatenate(averages)
+
+    def _present(self, places: Sequence[int]) -> list[int]:
+        return sorted({self._folds[i] for i in places})
+
+    def _target(self) -> np.ndarray:
+        return np.concatenate(self._targets)
+
+    def _weight(self) -> np.ndarray:
+        return np.concatenate(self._weights)

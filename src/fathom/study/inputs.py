@@ -8,6 +8,7 @@ from ..data import Dataset, Encoder, Split
 from ..engine.feed import Feed
 from ..objectives import outputs_for
 from ..task import Task
+from .weights import ClassWeight, check_weights, class_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Inputs:
         split: its division.
         encoders: what was fitted on the training rows of each fold.
         feed: what the engine reads; its rows are `rows` of the dataset and one blank row.
-        rows: rows of the dataset that train or validate.
+        rows: rows of the dataset that train or validate; those of weight 0 do neither.
+        class_weights: what the training loss of each class is multiplied by; None for all alike.
     """
 
     dataset: Dataset
@@ -27,10 +29,17 @@ class Inputs:
     encoders: tuple[Encoder, ...]
     feed: Feed
     rows: np.ndarray
+    class_weights: np.ndarray | None = None
 
     @classmethod
     def of(
-        cls, dataset: Dataset, split: Split, scaling: str = "standardize", counts: bool = False
+        cls,
+        dataset: Dataset,
+        split: Split,
+        scaling: str = "standardize",
+        counts: bool = False,
+        encoders: tuple[Encoder, ...] | None = None,
+        class_weight: ClassWeight = None,
     ) -> "Inputs":
         """Fit the encoders, each on its own fold's training rows, and lay the rows out.
 
@@ -39,9 +48,18 @@ class Inputs:
             split: its division.
             scaling: conditioning of the numeric columns.
             counts: whether the target is left as it is, because the loss takes counts.
+            encoders: those of an earlier run, one a fold, in place of fitting.
+            class_weight: weights of the classes, as `class_weights` takes them.
+
+        Raises:
+            DataError: if a row's weight is not allowed.
+            UsageError: if the class weights are not.
         """
+        check_weights(dataset, split)
+        if dataset.weight is not None:
+            split = _weighing(split, dataset.weight)
         numbers = dataset.target if dataset.kind == "regression" and not counts else None
-        encoders = tuple(
+        encoders = encoders or tuple(
             Encoder.fit(dataset.schema, dataset.table, rows, scaling=scaling, target=numbers)
             for rows in split.train
         )
@@ -50,16 +68,22 @@ class Inputs:
         place[rows] = np.arange(len(rows))
         blank = len(rows)
         table, target = dataset.table.take(rows), dataset.target[rows]
+        weight = np.ones(len(rows)) if dataset.weight is None else dataset.weight[rows]
+        weight = weight / weight.mean()  # so that learning rates keep their meaning
         examples = {
             "x": np.stack([_with_blank(e.encode(table)) for e in encoders]),
             "y": np.stack([_with_blank(_targets(e, target, dataset.kind)) for e in encoders]),
-            "weight": np.append(np.ones(len(rows), np.float32), np.float32(0))[None],
+            "weight": np.append(weight, 0).astype(np.float32)[None],
         }
+        of_classes = None
+        if class_weight is not None:
+            of_classes = class_weights(class_weight, dataset.classes or (), target, weight)
+            examples["loss_weight"] = np.append(weight * of_classes[target], 0).astype(np.float32)[None]
         if dataset.kind == "classification":
             examples["y"] = examples["y"][:1]
         train = _equal([place[r] for r in split.train], blank)
         validation = _equal([place[r] for r in split.validation], blank)
-        return cls(dataset, split, encoders, Feed(examples, train, validation, blank), rows)
+        return cls(dataset, split, encoders, Feed(examples, train, validation, blank), rows, of_classes)
 
     def task(self, metric: str, loss: str) -> Task:
         """The task that the dataset sets."""
@@ -67,8 +91,10 @@ class Inputs:
         if self.dataset.kind == "classification":
             classes = self.dataset.classes or ()
             outputs = outputs_for(loss or "cross_entropy", len(classes))
-            return Task.classification(features, classes, outputs=outputs, metric=metric, loss=loss)
-        return Task.regression(features, outputs_for(loss or "squared", 1), metric=metric, loss=loss)
+            task = Task.classification(features, classes, outputs=outputs, metric=metric, loss=loss)
+        else:
+            task = Task.regression(features, outputs_for(loss or "squared", 1), metric=metric, loss=loss)
+        return dataclasses.replace(task, continuous=self.encoders[0].continuous)
 
     @property
     def scales(self) -> np.ndarray:
@@ -76,6 +102,12 @@ class Inputs:
         if self.dataset.kind == "classification":
             return np.ones(len(self.encoders))
         return np.array([float(np.asarray(e.target_scale).reshape(-1)[0]) for e in self.encoders])
+
+
+def _weighing(split: Split, weight: np.ndarray) -> Split:
+    """The split without rows of weight 0, but for the test rows, where they change nothing."""
+    train, validation = (tuple(r[weight[r] > 0] for r in part) for part in (split.train, split.validation))
+    return dataclasses.replace(split, train=train, validation=validation)
 
 
 def _targets(encoder: Encoder, target: np.ndarray, kind: str) -> np.ndarray:

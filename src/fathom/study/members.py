@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.cohort import CohortSpec
+from ..engine.cohort import CohortSpec, Start
 from ..engine.learner import OPTIONAL, LearnerSpec, functions_for
 from ..models import Architecture
 from ..objectives import outputs_for
@@ -106,7 +106,13 @@ def _cohort(group: list[Candidate], task: Task, loss: Any) -> CohortMembers:
 
 
 def cohort_spec(
-    cohort: CohortMembers, members: Sequence[Member], scales: np.ndarray, steps: int, width: int, epochs: int
+    cohort: CohortMembers,
+    members: Sequence[Member],
+    scales: np.ndarray,
+    steps: int,
+    width: int,
+    epochs: int,
+    start: Start | None = None,
 ) -> CohortSpec:
     """What the engine trains for a cohort.
 
@@ -117,6 +123,7 @@ def cohort_spec(
         steps: steps in an epoch.
         width: lane width.
         epochs: how many to train.
+        start: what its members start from, if not anew.
     """
     recipes = {c.index: c.recipe for c in cohort.candidates}
     names = [name for name in names_of(Recipe, "dynamic") if name != "patience"]
@@ -129,5 +136,5 @@ def cohort_spec(
     label = " ".join(str(v) for v in cohort.spec.architecture.to_dict().values())
     functions = functions_for(cohort.spec)
     return CohortSpec(
-        functions, numbers, settings, seeds, folds, epochs, cohort.recipe.batch_size, width, label
+        functions, numbers, settings, seeds, folds, epochs, cohort.recipe.batch_size, width, label, start
     )

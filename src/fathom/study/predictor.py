@@ -1,57 +1,34 @@
-"""A trained model that stands alone: schema, encoders, networks, temperature; needs neither data nor study."""
+"""A trained model that stands alone: schema, encoders, networks, calibration; needs neither data nor study."""
 
 import dataclasses
-import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
-from jax.sharding import SingleDeviceSharding
 
-from ..data import Encoder, Schema, read_table
+from ..data import Encoder, Schema, read_new, read_table
 from ..engine.checkpoint import read_arrays, write_arrays, write_whole
-from ..engine.functions import Packer, abstract_key, is_array_or_shape
-from ..engine.lanes import power_of_two
-from ..engine.learner import LearnerSpec, answers, network_for
-from ..engine.program import Program
 from ..errors import DataError, RunError, UsageError
 from ..models import Architecture
-from ..models import from_dict as architecture_from_dict
-from ..objectives import METRICS, outputs_for
 from ..task import Task
+from .decisions import offsets_of, threshold_of
+from .intervals import COVERAGE, Intervals, check_coverage
+from .parts import MOST_ROWS, Part, forward, layout_of, load_part, part_config
+from .scoring import bucket, score_all
 
-FORMAT = 1
-_ROWS = 4096
-_LEAST_ROWS = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """One network of a predictor.
-
-    Attributes:
-        member: its number in the study.
-        fold: whose encoder it reads.
-        spec: what is static about it.
-        kept: its parameters, carried arrays and state, as the learner keeps them.
-    """
-
-    member: int
-    fold: int
-    spec: LearnerSpec
-    kept: Any
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
     """A trained model: one network, or the mean of several.
 
-    Classification: probabilities are softmax(logits / temperature), averaged over the networks, then brought
-    to `ensemble_temperature` if there are several. Regression: the mean of the networks' values.
+    Classification: probabilities are softmax(logits / temperature + shift), averaged over the networks, then
+    brought to `ensemble_temperature` if there are several; the class of the largest log-probability + offset is
+    predicted. Regression: the mean of the networks' values.
 
     Attributes:
         schema: what tables must look like.
@@ -61,6 +38,10 @@ class Predictor:
         parts: the networks; the first is the chosen one.
         temperatures: one for each network.
         ensemble_temperature: for the average of several.
+        shift: what brings the classes back to their own shares after class weights; nothing if empty.
+        offsets: where the line between classes is drawn; nothing if empty.
+        intervals: how far off the values are; None for classes.
+        chosen_intervals: the same for the chosen network alone.
     """
 
     schema: Schema
@@ -70,13 +51,43 @@ class Predictor:
     parts: tuple[Part, ...]
     temperatures: tuple[float, ...]
     ensemble_temperature: float = 1.0
+    shift: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
+    intervals: Intervals | None = None
+    chosen_intervals: Intervals | None = None
 
     @property
     def chosen(self) -> "Predictor":
         """The predictor of the chosen network alone."""
         return dataclasses.replace(
-            self, parts=self.parts[:1], temperatures=self.temperatures[:1], ensemble_temperature=1.0
+            self,
+            parts=self.parts[:1],
+            temperatures=self.temperatures[:1],
+            ensemble_temperature=1.0,
+            intervals=self.chosen_intervals,
         )
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which the second of two classes is predicted; None for other tasks."""
+        if len(self.task.classes) != 2:
+            return None
+        return threshold_of(np.array(self.offsets)) if self.offsets else 0.5
+
+    def with_threshold(self, threshold: float) -> "Predictor":
+        """The same model with the line between its two classes drawn elsewhere.
+
+        Args:
+            threshold: the probability from which the second class is predicted.
+
+        Raises:
+            UsageError: if it is not between 0 and 1, or there are not two classes.
+        """
+        if self.threshold is None:
+            raise UsageError(f"threshold={threshold!r} is for two classes; leave it out for this task")
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+            raise UsageError(f"threshold={threshold!r} is not allowed; give a probability between 0 and 1")
+        return dataclasses.replace(self, offsets=offsets_of(threshold))
 
     def outputs(self, source: Any) -> np.ndarray:
         """What each network gives, float64 [networks, rows, outputs]: logits, or values in target units."""
@@ -89,11 +100,11 @@ class Predictor:
         width = len(self.task.classes) if self.task.kind == "classification" else 1
         results = np.zeros((len(self.parts), rows, width))
         for index, part in enumerate(self.parts):
-            kept, forward = jax.device_put(part.kept), _forward(part.spec)
-            for start in range(0, rows, _ROWS):
-                x = inputs[part.fold][start : start + _ROWS]
-                padded = np.pad(x, [(0, _bucket(len(x)) - len(x))] + [(0, 0)] * (x.ndim - 1))
-                found = np.asarray(forward(kept, jax.device_put(padded)))[: len(x)]
+            kept, run = jax.device_put(part.kept), forward(part.spec)
+            for start in range(0, rows, MOST_ROWS):
+                x = inputs[part.fold][start : start + MOST_ROWS]
+                padded = np.pad(x, [(0, bucket(len(x), MOST_ROWS) - len(x))] + [(0, 0)] * (x.ndim - 1))
+                found = np.asarray(run(kept, jax.device_put(padded)))[: len(x)]
                 results[index, start : start + len(x)] = found.reshape(len(x), -1)
         if self.task.kind == "regression":
             for index, part in enumerate(self.parts):
@@ -104,17 +115,26 @@ class Predictor:
         """Calibrated log-probabilities [rows, classes] from `outputs`."""
         from scipy.special import log_softmax, softmax
 
-        warm = np.array(self.temperatures)[:, None, None]
+        each = self._each(outputs)
         if len(self.parts) == 1:
-            return log_softmax(outputs[0] / warm[0], axis=1)
-        mean = softmax(outputs / warm, axis=2).mean(0)
+            return log_softmax(each[0], axis=1)
+        mean = softmax(each, axis=2).mean(0)
         return log_softmax(np.log(np.clip(mean, 1e-30, None)) / self.ensemble_temperature, axis=1)
+
+    def _each(self, outputs: np.ndarray) -> np.ndarray:
+        """The calibrated logits [networks, rows, classes] of each network."""
+        warm = outputs / np.array(self.temperatures)[:, None, None]
+        return warm + np.array(self.shift) if self.shift else warm
 
     def combine(self, outputs: np.ndarray) -> np.ndarray:
         """From `outputs` to log-probabilities [rows, classes], or values [rows]."""
         if self.task.kind == "classification":
             return self.log_probabilities(outputs)
         return outputs[..., 0].mean(0)
+
+    def decide(self, found: np.ndarray) -> np.ndarray:
+        """The numbers of the predicted classes [rows] from log-probabilities [rows, classes]."""
+        return (found + np.array(self.offsets) if self.offsets else found).argmax(1)
 
     def predict_proba(self, source: Any) -> np.ndarray:
         """Calibrated probabilities [rows, classes].
@@ -140,20 +160,70 @@ class Predictor:
             DataError: if a column is missing.
         """
         found = self.combine(self.outputs(source))
-        return self._names(found.argmax(1)) if self.task.kind == "classification" else found
+        return self._names(self.decide(found)) if self.task.kind == "classification" else found
 
-    def frame(self, source: Any) -> dict[str, np.ndarray]:
-        """Predictions as columns: "prediction", then "probability CLASS" for each class, then "spread".
+    def interval(self, source: Any, coverage: float = COVERAGE) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends [rows] of intervals that hold the given share of new rows like the training rows.
+
+        Args:
+            source: a path, a data frame, or an array of the columns in the schema's order.
+            coverage: the share; the ends are infinite where the validation rows were too few to promise it.
+
+        Raises:
+            UsageError: if the task is classification, or the coverage is not between 0 and 1.
+            DataError: if a column is missing.
+        """
+        self.check_coverage(coverage)
+        return self.interval_of(self.outputs(source), coverage)
+
+    def check_coverage(self, coverage: float) -> None:
+        """Refuse a coverage that no interval has.
+
+        Raises:
+            UsageError: if the task is classification, or it is not between 0 and 1.
+        """
+        if self.intervals is None:
+            raise UsageError(
+                f"coverage={coverage!r}: the model has no intervals; they are for regression, so leave it out"
+            )
+        check_coverage(coverage)
+
+    def interval_of(self, outputs: np.ndarray, coverage: float = COVERAGE) -> tuple[np.ndarray, np.ndarray]:
+        """`interval` from `outputs`."""
+        assert self.intervals is not None, "looked at by check_coverage"
+        return self.intervals.around(self.combine(outputs), self.local_spread(outputs), coverage)
+
+    def local_spread(self, outputs: np.ndarray) -> np.ndarray | None:
+        """How far the networks of a fold are apart on each row [rows], the mean over folds; None for one a fold.
+
+        Networks of one fold, because a validation row has no others that were not trained on it.
+        """
+        folds = [
+            [i for i, part in enumerate(self.parts) if part.fold == f] for f in range(len(self.encoders))
+        ]
+        folds = [places for places in folds if places]
+        if max(map(len, folds)) == 1:
+            return None
+        return np.mean([outputs[places, :, 0].std(0) for places in folds], axis=0)
+
+    def frame(self, source: Any, coverage: float = COVERAGE) -> dict[str, np.ndarray]:
+        """Predictions as columns: "prediction"; "probability CLASS" for each class, or "lower" and "upper"; "spread".
 
         The spread is the standard deviation over the networks, of the predicted class's probability or of the
         value; it is left out where there is one network.
+
+        Args:
+            source: a path, a data frame, or an array of the columns in the schema's order.
+            coverage: the share of values between "lower" and "upper".
         """
         outputs = self.outputs(source)
         found = self.combine(outputs)
         if self.task.kind == "regression":
-            spread = {"spread": outputs[..., 0].std(0)} if len(self.parts) > 1 else {}
-            return {"prediction": found, **spread}
-        winner = found.argmax(1)
+            columns = {"prediction": found}
+            if self.intervals is not None:
+                columns["lower"], columns["upper"] = self.interval_of(outputs, coverage)
+            return {**columns, "spread": outputs[..., 0].std(0)} if len(self.parts) > 1 else columns
+        winner = self.decide(found)
         columns = {"prediction": self._names(winner)}
         columns.update(
             {f"probability {name}": np.exp(found[:, i]) for i, name in enumerate(self.task.classes)}
@@ -161,23 +231,31 @@ class Predictor:
         if len(self.parts) > 1:
             from scipy.special import softmax
 
-            each = softmax(outputs / np.array(self.temperatures)[:, None, None], axis=2)
+            each = softmax(self._each(outputs), axis=2)
             columns["spread"] = each[:, np.arange(len(winner)), winner].std(0)
         return columns
 
     def evaluate(self, source: Any) -> dict[str, float]:
-        """Every metric of the task on new data that has the target column.
+        """Every metric of the task on new data that has the target column, weighed by the weight column if it has it.
 
         Raises:
             DataError: if the target column is missing.
         """
-        table, target = read_table(source, self.schema)
-        if target is None:
+        new = read_new(source, self.schema)
+        if new.target is None:
             raise DataError(
                 f"target={self.schema.target.name!r} is missing from the data; evaluation needs it"
             )
-        inputs = {fold: self.encoders[fold].encode(table) for fold in {part.fold for part in self.parts}}
-        return score_all(self.task, self.combine(self.outputs_of(inputs, len(table))), target)
+        folds = {part.fold for part in self.parts}
+        inputs = {fold: self.encoders[fold].encode(new.table) for fold in folds}
+        return self.scores(self.outputs_of(inputs, len(new.table)), new.target, new.weight)
+
+    def scores(
+        self, outputs: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """Every metric of the task, from `outputs`, class numbers or values, and weights of the rows."""
+        offsets = np.array(self.offsets) if self.offsets else None
+        return score_all(self.task, self.combine(outputs), target, weight, offsets)
 
     def _names(self, numbers: np.ndarray) -> np.ndarray:
         return np.array(self.task.classes, dtype=object)[numbers]
@@ -189,21 +267,30 @@ class Predictor:
         for fold, encoder in enumerate(self.encoders):
             arrays.update({f"encoder.{fold}.{name}": array for name, array in encoder.arrays().items()})
         for index, part in enumerate(self.parts):
-            layout = _layout(part.spec)
+            layout = layout_of(part.spec)
             pairs = zip(layout.names, layout.pack(part.kept), strict=True)
             arrays.update({f"network.{index}.{name}": np.asarray(leaf) for name, leaf in pairs})
+        for name, kept in self._intervals().items():
+            arrays.update({f"{name}.{key}": array for key, array in kept.arrays().items()})
         config = {
             "format": FORMAT,
             "schema": self.schema.to_dict(),
             "task": self.task.to_dict(),
             "scaling": self.scaling,
             "folds": len(self.encoders),
-            "parts": [_part_config(part) for part in self.parts],
+            "parts": [part_config(part) for part in self.parts],
             "temperatures": list(self.temperatures),
             "ensemble_temperature": self.ensemble_temperature,
+            "shift": list(self.shift),
+            "offsets": list(self.offsets),
+            "intervals": {name: kept.config() for name, kept in self._intervals().items()},
         }
         write_arrays(folder / "weights.safetensors", arrays)
         write_whole(folder / "model.json", json.dumps(config, indent=1))
+
+    def _intervals(self) -> dict[str, Intervals]:
+        both = {"intervals": self.intervals, "chosen_intervals": self.chosen_intervals}
+        return {name: kept for name, kept in both.items() if kept is not None}
 
     @classmethod
     def load(cls, folder: str | Path, architecture: Architecture | None = None) -> "Predictor":
@@ -233,129 +320,28 @@ class Predictor:
             for fold in range(config["folds"])
         )
         parts = tuple(
-            _load_part(written, task, _below(arrays, f"network.{index}."), architecture)
+            load_part(written, task, _below(arrays, f"network.{index}."), architecture)
             for index, written in enumerate(config["parts"])
         )
-        warm = tuple(config["temperatures"])
-        return cls(schema, task, encoders, config["scaling"], parts, warm, config["ensemble_temperature"])
-
-
-def score_all(task: Task, found: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Every metric of a task's kind.
-
-    Args:
-        task: the task.
-        found: log-probabilities [rows, classes], or values [rows].
-        target: class numbers, or values.
-    """
-    rows = len(target)
-    kind = np.int32 if task.kind == "classification" else np.float32
-    more = _bucket(rows, most=1 << 31) - rows
-    outputs = np.pad(found.astype(np.float32), [(0, more)] + [(0, 0)] * (found.ndim - 1))
-    targets, weight = np.pad(target.astype(kind), (0, more)), np.pad(np.ones(rows, np.float32), (0, more))
-    scores = jax.device_get(_scores(task.kind)(*jax.device_put((outputs, targets, weight))))
-    return {name: float(value) for name, value in scores.items()}
-
-
-def prepare(spec: LearnerSpec, rows: Sequence[int], judged: int) -> None:
-    """Compile ahead what predicting some numbers of rows will need, and scoring the last of them.
-
-    Args:
-        spec: the network's.
-        rows: numbers of rows that will be predicted.
-        judged: number of rows that will be scored.
-    """
-    place = SingleDeviceSharding(jax.local_devices()[0])
-
-    def shape(size: tuple[int, ...], kind: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(size, kind, sharding=place)
-
-    kept = jax.tree.map(
-        lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), is_array_or_shape)
-    )
-    for count in {_bucket(min(count, _ROWS)) for count in rows if count}:
-        _forward(spec).compiled(kept, shape((count, *spec.task.shape), np.float32))
-    if judged:
-        count, classes = _bucket(judged, most=1 << 31), spec.task.kind == "classification"
-        outputs = shape((count, len(spec.task.classes)) if classes else (count,), np.float32)
-        targets = shape((count,), np.int32 if classes else np.float32)
-        _scores(spec.task.kind).compiled(outputs, targets, shape((count,), np.float32))
-
-
-@functools.lru_cache(maxsize=2)
-def _scores(kind: str) -> Program:
-    """All metrics of a kind as one program."""
-    metrics = [metric for metric in METRICS if metric.kind == kind]
-    return Program(
-        "scores", lambda found, targets, weight: {m.name: m.fn(found, targets, weight) for m in metrics}
-    )
-
-
-def _bucket(rows: int, most: int = _ROWS) -> int:
-    """Rows that a program is compiled for: a power of two, so that a few programs serve any table."""
-    return min(most, max(_LEAST_ROWS, power_of_two(rows)))
-
-
-@functools.lru_cache(maxsize=64)
-def _forward(spec: LearnerSpec) -> Program:
-    """What a network says about inputs [rows, ...]."""
-    network = network_for(spec)
-
-    def run(kept: Any, x: Any) -> Any:
-        return answers(spec, network.forward(kept["params"], kept["carried"], kept["net"], x))
-
-    return Program("forward", run)
-
-
-@functools.lru_cache(maxsize=64)
-def _abstract_kept(spec: LearnerSpec) -> dict[str, Any]:
-    """The shapes of what is kept of a network."""
-    network = network_for(spec)
-    params, carried, state = eqx.filter_eval_shape(network.initialize, abstract_key(), np.float32(1.0))
-    return {"params": params, "carried": carried, "net": state}
-
-
-@functools.lru_cache(maxsize=64)
-def _layout(spec: LearnerSpec) -> Packer:
-    """How the kept arrays of a network are named and ordered."""
-    return Packer(_abstract_kept(spec))
-
-
-_WORDS = ("optimizer", "schedule", "clip_by", "decay")
-
-
-def _part_config(part: Part) -> dict[str, Any]:
-    words = {name: getattr(part.spec, name) for name in _WORDS}
-    model = part.spec.architecture.to_dict()
-    return {"member": part.member, "fold": part.fold, "model": model, "loss": part.spec.task.loss, **words}
-
-
-def _load_part(
-    written: Mapping[str, Any],
-    task: Task,
-    arrays: Mapping[str, np.ndarray],
-    architecture: Architecture | None,
-) -> Part:
-    if architecture is None:
-        try:
-            architecture = architecture_from_dict(written["model"])
-        except UsageError as error:
-            raise RunError(
-                f"the model needs its own code: {error}; give load_model(..., architecture=...)"
-            ) from None
-    words = {name: written[name] for name in _WORDS}
-    count = len(task.classes) if task.kind == "classification" else 1
-    task = dataclasses.replace(task, loss=written["loss"], outputs=outputs_for(written["loss"], count))
-    spec = LearnerSpec(architecture, task, **words)
-    layout = _layout(spec)
-    leaves = [arrays[name] for name in layout.names]
-    return Part(written["member"], written["fold"], spec, layout.unpack(leaves))
+        written, warm = config.get("intervals", {}), tuple(config["temperatures"])
+        whole, alone = (
+            Intervals.read(written[name], _below(arrays, f"{name}.")) if name in written else None
+            for name in ("intervals", "chosen_intervals")
+        )
+        return cls(
+            schema,
+            task,
+            encoders,
+            config["scaling"],
+            parts,
+            warm,
+            config["ensemble_temperature"],
+            shift=tuple(config.get("shift", ())),
+            offsets=tuple(config.get("offsets", ())),
+            intervals=whole,
+            chosen_intervals=alone,
+        )
 
 
 def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def stand_alone(spec: LearnerSpec) -> LearnerSpec:
-    """The part of a spec that a trained network still needs."""
-    return dataclasses.replace(spec, loss=None, active=frozenset())

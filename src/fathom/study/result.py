@@ -105,7 +105,7 @@ def answer(summary: dict[str, Any]) -> str:
         score, where = summary["validation"]["score"], "validation (no test rows were kept)"
         return f"Predicts {target} with {_value(metric, score)} on {where}."
     score = test["ensemble_score"]
-    own = f"Predicts {target} with {_value(metric, score)}{_interval(metric, score, test['rows'])}"
+    own = f"Predicts {target} with {_value(metric, score)}{_interval(metric, score, test['effective_rows'])}"
     baselines = summary["baselines"]
     if not baselines:
         return f"{own} on {test['rows']} test rows."

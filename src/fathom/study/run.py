@@ -19,18 +19,19 @@ from ..engine.training import MemberRecord, Pace, Training
 from ..errors import RunError, TrainingError
 from ..models import Architecture
 from ..objectives import METRICS
-from .baselines import baseline_outputs, fit_baselines
+from .baselines import fit_baselines
 from .choose import indistinguishable, standings
 from .ensemble import build_predictor
 from .members import CohortMembers, Member
+from .parts import prepare, stand_alone
 from .plan import Plan, Resolved, seconds_to_train
-from .predictor import Predictor, prepare, score_all, stand_alone
+from .predictor import Predictor
 from .result import Result
 from .run_folder import MEMBERS, MODEL, RunFolder, Stream, clean, fingerprint, now
 from .study import RUN_OPTIONS, Study
+from .test_rows import look_at_test_rows
 
 Callbacks = Sequence[Callable[[dict[str, Any]], None]]
-_MOST_ENSEMBLE = 25
 
 
 def run_study(
@@ -65,6 +66,7 @@ def resume(
     data: Any = None,
     architectures: Architecture | Sequence[Architecture] | None = None,
     loss: Callable[..., Any] | None = None,
+    start_from: str | Path | Predictor | None = None,
     save_every: float = 5.0,
 ) -> Result:
     """Go on with a run that was stopped or killed; the result is that of a run that was not.
@@ -75,6 +77,7 @@ def resume(
         data: the data, where the run was started on arrays or a data frame in memory.
         architectures: all of the study's, where one was built from your own module.
         loss: the loss, where it was a function of your own.
+        start_from: what a warm start began from, where it was a model in memory or its folder has moved.
         save_every: seconds between saves.
 
     Returns:
@@ -94,7 +97,7 @@ def resume(
         raise RunError(
             f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)"
         )
-    study = Study.from_settings(settings, data, architectures, loss)
+    study = Study.from_settings(settings, data, architectures, loss, start_from)
     options = {name: bool(settings.get(name, usual)) for name, usual in RUN_OPTIONS.items()}
     plan = run.read_plan()
     unresolved = settings.get("budget") if plan is None else None
@@ -142,6 +145,8 @@ class _Runner:
     def go(self) -> Result:
         """Every phase in turn."""
         self._tell_data()
+        if self.study.streaming is not None:
+            self._timed("shuffle", self._shuffle)
         baselines = self._timed("baselines", self._fit_baselines) if self.with_baselines else {}
         plan, cohorts, members, training, story = self._prepare()
         with contextlib.closing(story), concurrent.futures.ThreadPoolExecutor(1) as beside:
@@ -151,10 +156,18 @@ class _Runner:
             self._timed("train", lambda: training.run(self._pace(plan)))
             story.finish(training.records)
             ahead.result()
+        if self.study.streaming is not None:
+            self.study.streaming.remove()
         self.tell("choose")
         result = self._timed("choose", lambda: self._conclude(plan, cohorts, members, training, baselines))
         self.tell("done", seconds=result.summary()["seconds"]["total"])
         return result
+
+    def _shuffle(self) -> None:
+        """Make the rows ready that stay on disk."""
+        assert self.study.streaming is not None
+        folder = self.run.path if self.run is not None else None
+        self.study.streaming.prepare(folder, lambda share: self.tell("shuffle", share=share))
 
     def _prepare_the_end(self, cohorts: Sequence[CohortMembers]) -> None:
         """Import and compile what choosing and testing need."""
@@ -181,12 +194,12 @@ class _Runner:
         self.tell(
             "data",
             name=dataset.name,
-            rows=len(dataset),
+            rows=self.study.rows,
             features=self.study.inputs.encoders[0].features,
             kind=dataset.kind,
             classes=len(dataset.classes or ()),
             target=dataset.schema.target.name,
-            notes=[*dataset.notes, *self.study.split.notes],
+            notes=_data_notes(self.study),
         )
 
     def _fit_baselines(self) -> dict[str, tuple[Any, float]]:
@@ -271,7 +284,9 @@ class _Runner:
         self._compile(training)
         # The longer the run, the longer it pays to measure: the speed of a shared machine changes by the second.
         seconds = min(3.0, 0.03 * self.budget.amount) / len(training.cohorts)
+        training.hold(0)
         rates = {index: cohort.probe(seconds) for index, cohort in enumerate(training.cohorts)}
+        training.let_go()
         weights = [len(cohort.spec.members) for cohort in training.cohorts]
         rate = float(np.average(list(rates.values()), weights=weights))
         return study.resolve(self.budget, rate, time.perf_counter() - self.started), rates
@@ -308,7 +323,7 @@ class _Runner:
     def _summary(self, plan, cohorts, members, records, ranking, predictor, baselines) -> dict[str, Any]:
         """Everything that is known, the test rows looked at here and only here."""
         study, dataset = self.study, self.study.dataset
-        test = self._test(predictor, baselines)
+        test = look_at_test_rows(study, predictor, baselines)
         candidates = {c.index: c for cohort in cohorts for c in cohort.candidates}
         chosen, best = predictor.parts[0].member, ranking[0]
         equals = indistinguishable(ranking, self.metric.greater_is_better)
@@ -349,15 +364,17 @@ class _Runner:
                 "members": [p.member for p in predictor.parts],
                 "temperature": predictor.ensemble_temperature,
             },
+            "decision": {"threshold": predictor.threshold, "offsets": list(predictor.offsets)},
             "data": {
                 "name": dataset.name,
-                "rows": len(dataset),
+                "rows": study.rows,
                 "features": study.inputs.encoders[0].features,
                 "classes": list(dataset.classes or ()),
-                "train_rows": [len(rows) for rows in study.split.train],
+                "train_rows": study.training_rows,
                 "validation_rows": [len(rows) for rows in study.split.validation],
                 "test_rows": len(study.split.test),
-                "notes": [*dataset.notes, *study.split.notes],
+                "notes": _data_notes(study),
+                "suspicions": [suspicion.to_dict() for suspicion in dataset.suspicions],
             },
             "plan": {
                 "text": str(plan),
@@ -374,29 +391,13 @@ class _Runner:
             },
         }
 
-    def _test(self, predictor: Predictor, baselines: Mapping[str, tuple[Any, float]]) -> dict[str, Any]:
-        """The scores on the test rows, of the chosen network, the ensemble and the baselines."""
-        study, name = self.study, self.metric.name
-        rows = study.split.test
-        if not len(rows):
-            return {"rows": 0, "score": None, "ensemble_score": None, "baselines": {}}
-        table, target = study.dataset.table.take(rows), study.dataset.target[rows]
-        inputs = {fold: encoder.encode(table) for fold, encoder in enumerate(study.inputs.encoders)}
-        outputs = predictor.outputs_of(inputs, len(rows))
-        alone = score_all(study.task, predictor.chosen.combine(outputs[:1]), target)
-        together = score_all(study.task, predictor.combine(outputs), target)
-        found = {}
-        for label, (model, seconds) in baselines.items():
-            scores = score_all(study.task, baseline_outputs(model, inputs[0], study.dataset), target)
-            found[label] = {"score": scores[name], "metrics": scores, "seconds": seconds}
-        return {
-            "rows": len(rows),
-            "score": alone[name],
-            "ensemble_score": together[name],
-            "metrics": alone,
-            "ensemble_metrics": together,
-            "baselines": found,
-        }
+
+def _data_notes(study: Study) -> list[str]:
+    """What a user should hear of the data; of copies the split says what the suspicion would."""
+    suspicions = [str(suspicion) for suspicion in study.dataset.suspicions if suspicion.what != "duplicates"]
+    started = [] if study.start is None else [study.start.note]
+    streaming = [] if study.streaming is None else [study.streaming.note]
+    return [*study.dataset.notes, *streaming, *suspicions, *study.split.notes, *started]
 
 
 class _Story:
@@ -441,7 +442,7 @@ class _Story:
             self._alive.difference_update(event.get("dropped", [event.get("member")]))
         if event["event"] == "slower":
             self._plan = self._runner.slower(self._plan, event["at"], event["kept"])
-        if event["event"] != "saving":
+        if event["event"] not in ("saving", "window"):
             self._stream.write(**event)
         self._runner.tell(**event)
 

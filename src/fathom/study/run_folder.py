@@ -194,12 +194,14 @@ def clean(value: Any) -> Any:
 
 def fingerprint(dataset: Dataset) -> str:
     """What tells whether data is the same as before: a digest of every cell that is used."""
-    digest = hashlib.sha256()
-    digest.update(np.ascontiguousarray(dataset.table.numeric).tobytes())
-    digest.update(np.ascontiguousarray(dataset.target).tobytes())
+    digest, table = hashlib.sha256(), dataset.table
     digest.update(json.dumps(dataset.schema.to_dict(), sort_keys=True).encode())
-    cells = ("\x00" if cell is None else str(cell) for cell in dataset.table.categorical.flat)
-    digest.update("\x1f".join(cells).encode())
+    blocks = (table.numeric, table.categorical, dataset.target, dataset.weight, dataset.group, dataset.time)
+    for block in (*blocks, dataset.part):
+        if block is not None:
+            digest.update(np.ascontiguousarray(block).tobytes())
+    cells = ("\x00" if cell is None else cell for cell in table.text.flat)
+    digest.update("\x1f".join(cells).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

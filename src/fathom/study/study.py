@@ -6,46 +6,59 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
 
-from ..data import SCALINGS, Dataset, load, make_split, shares_unit
+from ..data import SCALINGS, Dataset, Schema, Split, load, make_split
+from ..data.stream import StreamedDataset
 from ..engine.budget import Budget
-from ..engine.cohort import CohortSpec
+from ..engine.cohort import CohortSpec, lane_kind
 from ..engine.lanes import check_memory, lane_width
 from ..engine.learner import network_for
-from ..engine.program import LaneKind, device_mesh, programs_for
+from ..engine.program import device_mesh, programs_for
 from ..engine.rungs import Rung
 from ..errors import UsageError, one_of
-from ..models import MLP, Architecture, from_dict
+from ..models import Architecture, from_dict
 from ..objectives import LOSSES, METRICS, outputs_for
 from ..optim import Recipe
-from ..settings import as_range, as_sweep, declarations, linear_range, log_range
+from ..settings import as_range, as_sweep, declarations
 from ..task import Task
+from .defaults import FOLDS, FOLDS_BELOW, SAMPLES, default_architectures, default_recipe, default_scaling
 from .inputs import Inputs
 from .members import CohortMembers, Member, candidates_of, cohort_spec, cohorts_of, members_of
 from .plan import CohortPlan, Plan, Resolved, resolve
+from .streaming import Streaming
+from .warm_start import WarmStart
+from .weights import ClassWeight
 
 if TYPE_CHECKING:
+    from .predictor import Predictor
     from .result import Result
 
-FOLDS_BELOW = 5000  # rows; smaller data is cross-validated
-_DEFAULT_FOLDS = 5
-_DEFAULT_SAMPLES = 16
 _MOST_SAMPLES = 96
 RUN_OPTIONS = {"baselines": True, "measure": False}  # of `run`, with what they are unless said
+_PLAIN_KEYS = (
+    "seeds",
+    "folds",
+    "samples",
+    "metric",
+    "loss",
+    "test",
+    "split_seed",
+    "scaling",
+    "class_weight",
+    "keep_duplicates_together",
+    "window_rows",
+    "epoch_rows",
+)
+_READING_KEYS = ("columns", "sql", "test_file", "validation_file", "stream")
 _STUDY_KEYS = [
     *RUN_OPTIONS,
     "data",
     "target",
     "kind",
-    "metric",
-    "loss",
-    "seeds",
-    "folds",
-    "samples",
-    "test",
-    "split_seed",
-    "scaling",
+    *_READING_KEYS,
+    *_PLAIN_KEYS,
+    "from",
+    "from_fingerprint",
     "budget",
     "rungs",
     "model",
@@ -54,44 +67,38 @@ _STUDY_KEYS = [
 ]
 
 
-def default_recipe(rows: int) -> Recipe:
-    """The default search: the standard recipe, with what matters most drawn from ranges.
-
-    Args:
-        rows: training rows; larger data gets larger batches and fewer epochs.
-    """
-    batch = 32 if rows <= 5_000 else 128 if rows <= 50_000 else 512
-    epochs = int(np.clip(40_000 * batch / (32 * max(rows, 1)), 10, 60))
-    return Recipe(
-        batch_size=batch,
-        epochs=epochs,
-        learning_rate=log_range(5e-4, 1e-2),
-        weight_decay=log_range(1e-3, 1.0),
-        dropout=linear_range(0.0, 0.5),
-        input_noise=linear_range(0.0, 0.5),
-        label_smoothing=linear_range(0.0, 0.2),
-    )
-
-
 class Study:
     """Dataset x architectures x recipe grid x seeds x folds.
 
     Args:
         data: a dataset from `load`, or what `load` takes: a bundled name, a path, a data frame.
-        architectures: an architecture or several; any of their fields may be swept. A perceptron of two
-            hidden layers of 128 if None.
+        architectures: an architecture or several; any of their fields may be swept. If None a `models.Tabular`,
+            or a `models.MLP` for columns of one unit such as pixels.
         recipe: how the networks are trained; any field may be swept, dynamic ones also drawn from a range.
             The default search if None; the default search with some fields changed if a mapping.
         seeds: how many seeds for each candidate, or which.
-        folds: parts to cross-validate on; 1 for one division. Five below 5,000 rows if None.
+        folds: parts to cross-validate on; 1 for one division. Five below 5,000 rows if None, one where the
+            data gives the validation rows or is divided by time.
         samples: draws from the recipe's ranges for each grid point, where there are ranges and no budget.
         metric: what chooses; accuracy or rmse if None.
         loss: name of a loss, or ``loss(outputs, targets) -> [batch]``; the task's own if None.
         test: share of the rows kept for the end.
         split_seed: decides the division of the rows.
-        scaling: conditioning of the numeric columns, one of `fathom.data.SCALINGS`; "shared" for columns of
-            one unit such as pixels (`fathom.data.shares_unit`) and "standardize" for others if None.
+        keep_duplicates_together: whether rows with equal cells, the target aside, are kept on one side of it.
+        start_from: the folder of a finished run, or its predictor, whose networks are the first weights. Data,
+            inputs, architecture and loss are then those of the run: the data is read under its schema, and
+            what its encoders were fitted to stays.
+        scaling: conditioning of the numeric columns, one of `fathom.data.SCALINGS`; if None "shared" for columns
+            of one unit such as pixels (`fathom.data.shares_unit`), "quantile" for a `models.Tabular`, and
+            "standardize" for others.
         rungs: where weak candidates are dropped; () for nowhere; chosen if None.
+        class_weight: what the loss of a class's rows is multiplied by in training: "balanced" for the same
+            total for each class (the metric is then balanced_accuracy if None), or a number for some classes.
+            Predicted probabilities are brought back to the classes' own shares.
+        window_rows: of data that is streamed, about how many rows are in memory at a time; chosen by their
+            size if None.
+        epoch_rows: of data that is streamed, about how many rows an epoch shows; all of them, but at most four
+            million, if None.
 
     Raises:
         UsageError: if an argument is not allowed.
@@ -117,32 +124,75 @@ class Study:
         loss: str | Callable[..., Any] | None = None,
         test: float = 0.2,
         split_seed: int = 0,
+        keep_duplicates_together: bool = False,
+        start_from: "str | Path | Predictor | WarmStart | None" = None,
         scaling: str | None = None,
         rungs: Sequence[Rung] | None = None,
+        class_weight: ClassWeight = None,
+        window_rows: int | None = None,
+        epoch_rows: int | None = None,
     ):
-        self.dataset: Dataset = data if isinstance(data, Dataset) else load(data)
+        self.start = start = None if start_from is None else WarmStart.of(start_from, architectures)
+        like = start.predictor.schema if start is not None else None
+        self.dataset: Dataset = data if isinstance(data, Dataset) else load(data, like=like)
         self.source = data if isinstance(data, (str, Path)) else None
+        self.reading: dict[str, Any] = {}  # how the source is read, as a settings file says it
+        if start is not None:
+            start.check_data(self.dataset)
+            scaling, loss = start.scaling(scaling), start.loss(loss)
+            architectures = start.architecture(architectures)
+        self.architectures = _architectures(architectures, self.dataset)
         if scaling is None:
-            scaling = "shared" if shares_unit(self.dataset.table) else "standardize"
+            scaling = default_scaling(self.dataset, self.architectures)
         if scaling not in SCALINGS:
             raise one_of("scaling", scaling, SCALINGS)
         self.seeds = _seeds(seeds)
-        rows = len(self.dataset)
-        self.folds = folds if folds is not None else (_DEFAULT_FOLDS if rows < FOLDS_BELOW else 1)
+        self.folds = folds if folds is not None else _folds(self.dataset)
         self.test, self.split_seed, self.scaling = test, split_seed, scaling
         self.samples, self.rungs = samples, rungs
-        self.split = make_split(self.dataset, test=test, folds=self.folds, seed=split_seed)
-        self.recipe = _recipe(recipe, len(self.split.train[0]))
-        self.architectures = _architectures(architectures)
+        self.keep_duplicates_together = keep_duplicates_together
+        self.split = make_split(
+            self.dataset, test=test, folds=self.folds, seed=split_seed, duplicates=keep_duplicates_together
+        )
+        self.recipe = _recipe(recipe, _training_rows(self.dataset, self.split), self.architectures)
         self.loss = loss or ""
         losses = self._losses()
         if "poisson_nll" in losses and set(losses) != {"poisson_nll"}:
             raise UsageError(
                 f"loss={losses}: 'poisson_nll' takes the target as it is; sweep it in a study of its own"
             )
-        self.inputs = Inputs.of(self.dataset, self.split, scaling, counts="poisson_nll" in losses)
+        if class_weight is not None and self.dataset.kind != "classification":
+            raise UsageError("class_weight is for classification; weigh the rows of a regression by a column")
+        self.class_weight = class_weight
+        encoders = start.encoders(self.folds) if start is not None else None
+        counts = "poisson_nll" in losses
+        self.inputs = Inputs.of(self.dataset, self.split, scaling, counts, encoders, class_weight)
+        self.split = self.inputs.split
+        self.streaming = None
+        if isinstance(self.dataset, StreamedDataset):
+            self.streaming = Streaming(
+                self.dataset, self.split, self.inputs, window_rows, epoch_rows, split_seed
+            )
+            self.inputs = dataclasses.replace(self.inputs, feed=self.streaming.feed)
+            if not isinstance(recipe, Recipe) and "epochs" not in (recipe or {}):
+                epochs = max(self.recipe.epochs, self.streaming.epochs_of_a_pass)
+                self.recipe = dataclasses.replace(self.recipe, epochs=epochs)
+        elif window_rows is not None or epoch_rows is not None:
+            raise UsageError("window_rows and epoch_rows are for data that is streamed; leave them out")
         named = self.loss if isinstance(self.loss, str) else ""
+        if metric is None and class_weight == "balanced":
+            metric = "balanced_accuracy"
         self.task: Task = self.inputs.task(_metric(metric, self.dataset.kind), named)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the data, those that are not in memory included."""
+        return len(self.dataset) if self.streaming is None else self.streaming.shuffling.labeled
+
+    @property
+    def training_rows(self) -> list[int]:
+        """Rows that each fold trains on."""
+        return [len(rows) for rows in self.split.train] if self.streaming is None else [self.streaming.rows]
 
     def _losses(self) -> list[str]:
         """The names of the losses that the study trains with, checked; empty for the task's own."""
@@ -184,7 +234,7 @@ class Study:
             budget,
             grid=len(candidates_of(self.architectures, self.recipe, samples=1)),
             sampled=self.sampled,
-            samples=self.samples or (_DEFAULT_SAMPLES if self.sampled else 1),
+            samples=self.samples or (SAMPLES if self.sampled else 1),
             most_samples=_MOST_SAMPLES,
             epochs=max(epochs),
             per_candidate=len(self.seeds) * self.folds,
@@ -255,7 +305,10 @@ class Study:
             parameters = network_for(cohort.spec).parameters
             width = lane_width(devices[0].platform, parameters, -(-len(mine) // len(devices)))
             steps = self.inputs.feed.steps(cohort.recipe.batch_size)
-            found.append(cohort_spec(cohort, mine, self.inputs.scales, steps, width, cohort.recipe.epochs))
+            start = None if self.start is None else self.start.start(cohort.spec, mine, self.folds)
+            found.append(
+                cohort_spec(cohort, mine, self.inputs.scales, steps, width, cohort.recipe.epochs, start)
+            )
         return found
 
     def _cohort_plan(
@@ -267,7 +320,7 @@ class Study:
         rate: float | None,
     ) -> CohortPlan:
         feed = self.inputs.feed
-        kind = LaneKind(spec.lane_width, feed.steps(spec.batch_size), feed.batch_rows(spec.batch_size))
+        kind = lane_kind(feed, spec.lane_width, spec.batch_size)
         programs = programs_for(
             spec.functions, tuple(spec.settings), kind, device_mesh(tuple(jax.local_devices()))
         )
@@ -277,7 +330,7 @@ class Study:
             candidates=len(cohort.candidates),
             members=len(spec.members),
             epochs=spec.epochs,
-            steps=kind.steps,
+            steps=feed.steps(spec.batch_size),
             batch=kind.batch,
             lane_width=kind.width,
             lanes=-(-len(spec.members) // kind.width),
@@ -339,6 +392,19 @@ class Study:
             "split_seed": self.split_seed,
             "scaling": self.scaling,
         }
+        for name, value in self.reading.items():
+            settings[name] = _absolute(value) if name in ("test_file", "validation_file") else value
+        if self.streaming is not None:
+            settings.update(self.streaming.settings)
+        if self.keep_duplicates_together:
+            settings["keep_duplicates_together"] = True
+        if self.start is not None:
+            settings["from"] = self.start.place or "(in memory)"
+            settings["from_fingerprint"] = self.start.fingerprint
+        if isinstance(self.class_weight, str):
+            settings["class_weight"] = self.class_weight
+        elif self.class_weight is not None:
+            settings["class_weight"] = {str(name): number for name, number in self.class_weight.items()}
         if samples is not None:
             settings["samples"] = samples
         if rungs is not None:
@@ -354,6 +420,7 @@ class Study:
         data: Any = None,
         architectures: Architecture | Sequence[Architecture] | None = None,
         loss: Callable[..., Any] | None = None,
+        start_from: "str | Path | Predictor | None" = None,
     ) -> "Study":
         """The study that a settings file says.
 
@@ -362,8 +429,10 @@ class Study:
             data: the data, in place of the file's "data".
             architectures: in place of the file's "model", which cannot hold a module of one's own.
             loss: in place of the file's "loss", which cannot hold a function.
+            start_from: in place of the file's "from", which cannot hold a predictor in memory.
 
         Raises:
+            RunError: if what the file starts from has changed since it was written.
             UsageError: if a key is unknown, or a value is not allowed.
         """
         for name in settings:
@@ -372,21 +441,22 @@ class Study:
         source = data if data is not None else settings.get("data")
         if source is None:
             raise UsageError('data=? is missing from the settings; add a line such as: data = "digits"')
-        dataset = source
-        if not isinstance(source, Dataset):
-            dataset = load(source, settings.get("target"), kind=settings.get("kind"))
         written = settings.get("model")
         models = architectures
         if models is None and written is not None:
             models = [from_dict(one) for one in (written if isinstance(written, list) else [written])]
+        start = _start(settings, start_from, models)
+        like = start.predictor.schema if start is not None else None
+        dataset, reading = source, {name: settings[name] for name in _READING_KEYS if name in settings}
+        if not isinstance(source, Dataset):
+            dataset = _load(source, settings.get("target"), settings.get("kind"), reading, like)
         if "recipe" in settings and "search" in settings:
             raise UsageError(
                 "recipe and search are both given; [search] changes the default search, keep one"
             )
         recipe = Recipe.from_dict(settings["recipe"]) if "recipe" in settings else settings.get("search")
         rungs = settings.get("rungs")
-        plain = ("seeds", "folds", "samples", "metric", "loss", "test", "split_seed", "scaling")
-        given = {name: settings[name] for name in plain if name in settings}
+        given = {name: settings[name] for name in _PLAIN_KEYS if name in settings}
         if loss is not None:
             given["loss"] = loss
         elif str(given.get("loss", "")).startswith("(function"):
@@ -394,16 +464,55 @@ class Study:
                 f"loss={given['loss']!r} is a function, which a file does not hold; give it: loss=..."
             )
         study = cls(
-            dataset, models, recipe, rungs=None if rungs is None else [Rung(**r) for r in rungs], **given
+            dataset,
+            models,
+            recipe,
+            rungs=None if rungs is None else [Rung(**r) for r in rungs],
+            start_from=start,
+            **given,
         )
         study.source = source if isinstance(source, (str, Path)) else None
+        study.reading = reading
         return study
 
 
-def _recipe(given: Recipe | Mapping[str, Any] | None, rows: int) -> Recipe:
+def _training_rows(dataset: Dataset, split: Split) -> int:
+    return dataset.labeled if isinstance(dataset, StreamedDataset) else len(split.train[0])
+
+
+def _folds(dataset: Dataset) -> int:
+    """How many folds there are unless a user says otherwise."""
+    if isinstance(dataset, StreamedDataset):
+        return 1
+    if dataset.time is not None or (dataset.part is not None and (dataset.part == 1).any()):
+        return 1
+    return FOLDS if len(dataset) < FOLDS_BELOW else 1
+
+
+def _start(settings: Mapping[str, Any], given: Any, models: Any) -> WarmStart | None:
+    """What settings start from, the same as when they were recorded."""
+    given = given if given is not None else settings.get("from")
+    if given is None:
+        return None
+    if given == "(in memory)":
+        raise UsageError("from='(in memory)' is a model, which a file does not hold; give it: start_from=...")
+    start = WarmStart.of(given, models)
+    start.check_unchanged(settings.get("from_fingerprint"))
+    for name, ours in (("target", start.predictor.schema.target.name), ("kind", start.predictor.task.kind)):
+        start.check_taken_over(name, settings.get(name), ours)
+    if any(word != "split" for word in dict(settings.get("columns", {})).values()):
+        raise UsageError(
+            "columns: what each is, the run to start from says; leave columns out, but for a split"
+        )
+    return start
+
+
+def _recipe(
+    given: Recipe | Mapping[str, Any] | None, rows: int, architectures: Sequence[Architecture]
+) -> Recipe:
     if isinstance(given, Recipe):
         return given
-    standard = default_recipe(rows)
+    standard = default_recipe(rows, architectures)
     if not given:
         return standard
     Recipe.from_dict(given)  # refuses unknown names
@@ -415,9 +524,26 @@ def _place(function: Any) -> str:
     return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
+def _load(
+    source: Any, target: str | None, kind: str | None, reading: Mapping[str, Any], like: Schema | None
+) -> Dataset:
+    """The dataset that the settings say."""
+    columns = reading.get("columns", {})
+    if not isinstance(columns, Mapping):
+        raise UsageError(
+            f'columns={columns!r} is no table of names and words; write [columns] zip = "categorical"'
+        )
+    files = {"test": reading.get("test_file"), "validation": reading.get("validation_file")}
+    more = {name: reading[name] for name in ("sql", "stream") if name in reading}
+    return load(source, target, kind=kind, columns=columns, like=like, **more, **files)
+
+
 def _where(source: Any, dataset: Dataset) -> str:
-    if source is None:
-        return f"(in memory: {dataset.name})"
+    return f"(in memory: {dataset.name})" if source is None else _absolute(source)
+
+
+def _absolute(source: str | Path) -> str:
+    """A path that holds from any folder; a name as it is."""
     return str(Path(source).resolve()) if Path(source).exists() else str(source)
 
 
@@ -430,9 +556,11 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return chosen
 
 
-def _architectures(given: Architecture | Sequence[Architecture] | None) -> tuple[Architecture, ...]:
+def _architectures(
+    given: Architecture | Sequence[Architecture] | None, dataset: Dataset
+) -> tuple[Architecture, ...]:
     if given is None:
-        return (MLP(width=128, depth=2),)
+        return default_architectures(dataset)
     several = (given,) if isinstance(given, Architecture) else tuple(given)
     for one in several:
         if not isinstance(one, Architecture):

@@ -1,0 +1,129 @@
+"""One network of a predictor: what is kept of it, the program that runs it, how it is written and read."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+from ..engine.functions import Packer, abstract_key, is_array_or_shape
+from ..engine.learner import LearnerSpec, answers, network_for
+from ..engine.program import Program
+from ..errors import RunError, UsageError
+from ..models import Architecture
+from ..models import from_dict as architecture_from_dict
+from ..objectives import outputs_for
+from ..task import Task
+from .scoring import bucket, prepare_scores
+
+MOST_ROWS = 4096  # that a network looks at in one call
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One network of a predictor.
+
+    Attributes:
+        member: its number in the study.
+        fold: whose encoder it reads.
+        spec: what is static about it.
+        kept: its parameters, carried arrays and state, as the learner keeps them.
+    """
+
+    member: int
+    fold: int
+    spec: LearnerSpec
+    kept: Any
+
+
+def stand_alone(spec: LearnerSpec) -> LearnerSpec:
+    """The part of a spec that a trained network still needs."""
+    return dataclasses.replace(spec, loss=None, active=frozenset())
+
+
+def prepare(spec: LearnerSpec, rows: Sequence[int], judged: int) -> None:
+    """Compile ahead what predicting some numbers of rows will need, and scoring the last of them.
+
+    Args:
+        spec: the network's.
+        rows: numbers of rows that will be predicted.
+        judged: number of rows that will be scored.
+    """
+    place = SingleDeviceSharding(jax.local_devices()[0])
+
+    def shape(size: tuple[int, ...], kind: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(size, kind, sharding=place)
+
+    kept = jax.tree.map(
+        lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), is_array_or_shape)
+    )
+    for count in {bucket(count, MOST_ROWS) for count in rows if count}:
+        forward(spec).compiled(kept, shape((count, *spec.task.shape), np.float32))
+    if judged:
+        prepare_scores(spec.task, judged)
+
+
+@functools.lru_cache(maxsize=64)
+def forward(spec: LearnerSpec) -> Program:
+    """What a network says about inputs [rows, ...]."""
+    network = network_for(spec)
+
+    def run(kept: Any, x: Any) -> Any:
+        return answers(spec, network.forward(kept["params"], kept["carried"], kept["net"], x))
+
+    return Program("forward", run)
+
+
+@functools.lru_cache(maxsize=64)
+def _abstract_kept(spec: LearnerSpec) -> dict[str, Any]:
+    """The shapes of what is kept of a network."""
+    network = network_for(spec)
+    params, carried, state = eqx.filter_eval_shape(network.initialize, abstract_key(), np.float32(1.0))
+    return {"params": params, "carried": carried, "net": state}
+
+
+@functools.lru_cache(maxsize=64)
+def layout_of(spec: LearnerSpec) -> Packer:
+    """How the kept arrays of a network are named and ordered."""
+    return Packer(_abstract_kept(spec))
+
+
+_WORDS = ("optimizer", "schedule", "clip_by", "decay")
+
+
+def part_config(part: Part) -> dict[str, Any]:
+    """What is written of a network beside its arrays."""
+    words = {name: getattr(part.spec, name) for name in _WORDS}
+    model = part.spec.architecture.to_dict()
+    return {"member": part.member, "fold": part.fold, "model": model, "loss": part.spec.task.loss, **words}
+
+
+def load_part(
+    written: Mapping[str, Any],
+    task: Task,
+    arrays: Mapping[str, np.ndarray],
+    architecture: Architecture | None,
+) -> Part:
+    """The network that `part_config` and its arrays describe.
+
+    Raises:
+        RunError: if its architecture is the user's own and not given.
+    """
+    if architecture is None:
+        try:
+            architecture = architecture_from_dict(written["model"])
+        except UsageError as error:
+            raise RunError(
+                f"the model needs its own code: {error}; give load_model(..., architecture=...)"
+            ) from None
+    words = {name: written[name] for name in _WORDS}
+    count = len(task.classes) if task.kind == "classification" else 1
+    task = dataclasses.replace(task, loss=written["loss"], outputs=outputs_for(written["loss"], count))
+    spec = LearnerSpec(architecture, task, **words)
+    layout = layout_of(spec)
+    leaves = [arrays[name] for name in layout.names]
+    return Part(written["member"], written["fold"], spec, layout.unpack(leaves))

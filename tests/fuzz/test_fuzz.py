@@ -1,0 +1,123 @@
+"""Any table either fits or says in one sentence why not.
+
+The oracle is the promise itself: a case ends with finite predictions of a saved model, one a row, or with a
+`FathomError` of one short sentence. Any other exception, any warning and any wait is a failure. A case is drawn from
+its number alone: `FATHOM_FUZZ=17,23 pytest tests/fuzz -k chosen` repeats two.
+"""
+
+import datetime
+import os
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fathom as fm
+from fathom.errors import FathomError
+from fathom.models import MLP, Tabular
+
+from .tables import CASES, FITTED_CELLS, Case, make_case, size_of
+
+_MOST_SECONDS = 120
+_MOST_CHARACTERS = 600
+_SMALL = 30_000  # cells
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_INTERNALS = re.compile(r"Traceback|<class|<function| object at 0x|Error:|__\w+__|\bnumpy\.|\bdtype\(")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended: "fitted", "planned" or "refused"; where it was refused, at what and with which sentence."""
+
+    word: str
+    said: str = ""
+    at: str = ""
+
+
+def attempt(case: Case, folder: Path) -> Outcome:
+    """Open, look at, divide, encode and plan a table, and at times train on it, save, load and predict."""
+    at = "load"
+    try:
+        data = fm.load(case.source, **case.arguments)
+        at = "suspicions"
+        assert all(isinstance(str(suspicion), str) for suspicion in data.suspicions)
+        at = "study"
+        model = Tabular(width=16, depth=1, size=2) if case.number % 2 else MLP(width=8, depth=1)
+        settings = dict(case.settings)
+        if data.time is not None or data.part is not None:
+            settings["folds"] = 1
+        study = fm.Study(data, model, fm.Recipe(learning_rate=0.01, epochs=1), **settings)
+        features = study.inputs.encoders[0].features
+        assert np.isfinite(study.inputs.feed.examples["x"]).all(), "an input is not finite"
+        study.plan()
+        if not case.fits or features * len(data) > 10 * FITTED_CELLS:
+            return Outcome("planned")
+        at = "run"
+        study.run(folder / "run", baselines=case.number % 5 == 0)
+        at = "predict"
+        model = fm.load_model(folder / "run")
+        check_predictions(model, model.predict(case.head), case.head_rows)
+        return Outcome("fitted")
+    except FathomError as error:
+        said = str(error)
+        assert len(said) < _MOST_CHARACTERS, f"{len(said)} characters: {said[:300]} ... {said[-200:]}"
+        assert not _BREAKS.search(said), f"not one line: {said!r}"
+        assert not _INTERNALS.search(said), said
+        return Outcome("refused", said, at)
+
+
+def check_predictions(model, found: np.ndarray, rows: int) -> None:
+    """One finite number or one class a row."""
+    assert len(found) == rows
+    if model.task.kind == "classification":
+        assert set(found) <= set(model.task.classes)
+    else:
+        assert np.isfinite(found).all()
+
+
+def run_case(number: int, folder: Path) -> Outcome:
+    """A case from its number, under a limit on its time."""
+
+    def stop(*_):
+        raise TimeoutError(f"case {number} takes over {_MOST_SECONDS} s")
+
+    case = make_case(number, folder)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, _MOST_SECONDS)
+    try:
+        return attempt(case, folder)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def sample(day: int) -> list[int]:
+    """Twenty small cases, others every day, three of which train."""
+    order = np.random.default_rng(day).permutation(CASES).tolist()
+    small = [number for number in order if np.prod(size_of(number)[:2]) <= _SMALL]
+    fitted = [number for number in small if size_of(number)[2]][:3]
+    return [*fitted, *[number for number in small if not size_of(number)[2]][:17]]
+
+
+TODAY = int(os.environ.get("FATHOM_FUZZ_DAY", datetime.date.today().toordinal()))
+
+
+@pytest.mark.parametrize("number", sample(TODAY))
+def test_tables_of_the_day(number, tmp_path):
+    print(f"repeat with FATHOM_FUZZ={number} pytest tests/fuzz -k chosen; the day is FATHOM_FUZZ_DAY={TODAY}")
+    run_case(number, tmp_path)
+
+
+@pytest.mark.parametrize("number", [int(n) for n in os.environ.get("FATHOM_FUZZ", "").split(",") if n])
+def test_chosen_tables(number, tmp_path):
+    outcome = run_case(number, tmp_path)
+    print(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(CASES))
+def test_every_table(number, tmp_path):
+    run_case(number, tmp_path)

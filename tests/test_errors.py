@@ -42,3 +42,14 @@ def test_the_nearest_name_is_suggested(value, said):
     error = one_of("optimizer", value, ["adam", "sgd"])
     assert isinstance(error, UsageError)
     assert str(error) == said
+
+
+def test_a_message_is_one_line_of_a_few_hundred_characters():
+    said = str(DataError(f"column {'n' * 3000!r}: {'a' + chr(10) + 'b' * 5000!s} is no number; correct it"))
+    assert said.startswith("column 'nnn")
+    assert said.endswith("is no number; correct it")
+    assert len(said) < 600
+    assert "\n" not in said
+    shown = "'a' is neither this nor that of the 'b' and the source's 'c'"
+    assert str(UsageError(shown)) == shown
+    assert str(UsageError("line\u2028break\x00")) == r"line\u2028break\x00"

@@ -172,3 +172,8 @@ def test_sparse_matrices_are_written_out():
     dense = np.array([[0.0, 2.0], [3.0, 0.0]])
     columns = read_arrays(csr_array(dense), [0, 1])
     np.testing.assert_array_equal([column.values for column in columns[:2]], dense.T)
+
+
+def test_a_name_that_comes_twice_is_refused():
+    with pytest.raises(DataError, match=r"column 'a' occurs more than once in the data frame"):
+        read_frame(pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))

@@ -45,3 +45,25 @@ def test_line_end_is_found_outside_quotes(tmp_path, line_end):
 
 def test_names_are_unique():
     assert unique_names(["", "a", "a", "a_2", "a"]) == ["column0", "a", "a_3", "a_2", "a_4"]
+
+
+def test_a_delimiter_that_makes_many_columns_wins_over_one_within_the_cells(tmp_path):
+    rows = "".join(f'{row}|"a;b"|' + "|".join("xyzuvw") + "\n" for row in range(9))
+    assert detect_layout(written(tmp_path / "a.csv", rows)).delimiter == "|"
+    numbers = "".join(f"1,{row}^2,{row}^" + "^".join("xyzuvwpqrs") + "\n" for row in range(9))
+    assert detect_layout(written(tmp_path / "b.csv", numbers)).delimiter == "^"
+
+
+@pytest.mark.parametrize("delimiter", ["||", "::", "|", "\x01"])
+def test_rare_delimiters(tmp_path, delimiter):
+    lines = [["a", "b", "c"], ["1", "", "one two"], ["2", "", "three four"]]
+    text = "\n".join(delimiter.join(line) for line in lines)
+    layout = detect_layout(written(tmp_path / "a.csv", text))
+    assert (layout.delimiter, layout.names) == (delimiter, ("a", "b", "c"))
+
+
+def test_a_backslash_alone_in_a_cell_escapes_nothing(tmp_path):
+    lines = ["a,b,c"] + [f'"{row}","\\","\'\'"' for row in range(30)]
+    layout = detect_layout(written(tmp_path / "a.csv", "\n".join(lines)))
+    assert not layout.backslash
+    assert layout.quote == '"'

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from fathom.data.scaling import Scaling
+from fathom.errors import UsageError
 
 
 def test_quantile_is_the_normal_score_where_no_value_comes_twice():
@@ -59,3 +60,14 @@ def test_quantiles_of_a_column_shrink_with_the_number_of_columns(columns):
     fitted = Scaling.fit("quantile", np.random.default_rng(0).normal(size=(600, columns)))
     assert fitted.knots.shape == (columns, {1: 512, 100: 512, 5000: 32}[columns])
     assert (np.diff(fitted.knots, axis=1) >= 0).all()
+
+
+def test_columns_of_one_unit_that_never_vary_stay_as_they_are():
+    fitted = Scaling.fit("shared", np.full((5, 3), 7.0))
+    np.testing.assert_array_equal(fitted.apply(np.full((2, 3), 8.0)), 1.0)
+
+
+@pytest.mark.parametrize("scaling", ["pca", "zca", "cholesky"])
+def test_whitening_that_would_take_minutes_is_refused(scaling):
+    with pytest.raises(UsageError, match=r"scaling='\w+' would take minutes for 4097 numeric inputs"):
+        Scaling.fit(scaling, np.zeros((2, 4097)))

@@ -152,3 +152,14 @@ def test_nothing_left_to_predict_from():
 def test_schema_survives_json():
     schema, _ = inferred(column('ä "q"', ["a,b", "c\n"] * (ROWS // 2)), column("s", np.ones(ROWS)))
     assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+
+
+@pytest.mark.parametrize("largest", [1e-20, 1e16, 1e300])
+def test_a_quantity_beyond_single_precision_is_refused(largest):
+    with pytest.raises(DataError, match=r"target='y' goes from 0 to .*must spread over 1e-15 to 1e\+15"):
+        infer_schema([column("x", np.arange(ROWS) % 7), goal(np.linspace(0, largest, ROWS))], "y")
+
+
+def test_the_reasons_of_many_useless_columns_are_a_few():
+    with pytest.raises(DataError, match=r"'x2': it has one value only; and so on for 97 more$"):
+        inferred(*[column(f"x{place}", np.ones(ROWS)) for place in range(100)])

@@ -163,3 +163,12 @@ def test_every_check_has_its_words():
     assert len(names) == len(set(names)) == 12
     for check in CHECKS:
         assert check.find.__doc__
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-310])
+def test_numbers_at_the_ends_of_double_precision(size):
+    # Oracle: a copy of the target is one in any unit.
+    y = np.random.default_rng(0).normal(size=ROWS)
+    source = {f"x{i}": np.random.default_rng(i + 1).normal(size=ROWS) * size for i in range(4)}
+    assert load({**source, "y": y}, "y").suspicions == ()
+    assert only(load({**source, "copy": y * size, "y": y}, "y")).what == "leak"

@@ -175,3 +175,50 @@ def test_nothing_but_the_named_file_can_be_read(tmp_path):
             connection.execute("SELECT * FROM read_csv(?)", [str(other)])
         with pytest.raises(duckdb.Error):
             connection.execute("SET enable_external_access = true")
+
+
+def test_a_wide_table_is_read_in_several_queries(tmp_path):
+    # Oracle: what was written, of columns of several kinds beyond those of one query.
+    kinds = [
+        lambda i: str(i),
+        lambda i: f"k{i}",
+        lambda i: f"{i},5",
+        lambda i: f"2024-01-0{i + 1}",
+        lambda i: "",
+    ]
+    names = [f"c{place}" for place in range(350)]
+    lines = [";".join(kinds[place % 5](row) for place in range(350)) for row in range(3)]
+    columns = read_file(written(tmp_path / "a.csv", "\n".join([";".join(names), *lines])))
+    assert [column.name for column in columns] == names
+    assert [column.kind for column in columns] == ["number", "text", "number", "date", "text"] * 70
+    assert columns[345].values.tolist() == [0.0, 1.0, 2.0]
+    assert columns[346].values.tolist() == ["k0", "k1", "k2"]
+    assert columns[347].values.tolist() == [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize("name", ["wild*card?.json.gz", "[1].jsonl.gz"])
+def test_a_packed_file_with_wildcards_in_its_name(tmp_path, name):
+    with gzip.open(tmp_path / name, "wt") as stream:
+        stream.write('[{"a": 1}, {"a": 2}]' if name.endswith("json.gz") else '{"a": 1}\n{"a": 2}\n')
+    (column,) = read_file(tmp_path / name)
+    assert column.values.tolist() == [1.0, 2.0]
+
+
+def test_many_keys_of_one_type_are_columns(tmp_path):
+    line = "{" + ", ".join(f'"k{place}": {place}' for place in range(300)) + "}\n"
+    columns = read_file(written(tmp_path / "a.jsonl", line * 3))
+    assert [column.name for column in columns] == [f"k{place}" for place in range(300)]
+    assert columns[299].values.tolist() == [299.0] * 3
+
+
+def test_json_without_names_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no JSON objects with a name for each value"):
+        read_file(written(tmp_path / "a.jsonl", '{"": 1, "b": 2}\n{"": 3, "b": 4}\n'))
+
+
+def test_what_is_wrong_with_a_packed_file_names_it(tmp_path):
+    path = tmp_path / "empty.csv.zst"
+    duckdb.connect().execute(f"COPY (SELECT 1 WHERE false) TO '{path}' (HEADER false, COMPRESSION zstd)")
+    with pytest.raises(DataError, match=r"empty\.csv\.zst' is empty") as caught:
+        read_file(path)
+    assert str(path) in str(caught.value)

@@ -347,4 +347,4 @@ def target_cells(draw: np.random.Generator, rows: int) -> Cells:
         word = str(draw.choice(list(made), p=weights / weights.sum()))
         cells = made[word][1]()
     share = float(draw.choice([0.0, 0.05, 0.5], p=[0.75, 0.2, 0.05]))
-    return with_missing(draw, Cells(word, cells.pool, cells.places, cells.write), share)
+    return with_missing(draw, Cells(f"target {word}", cells.pool, cells.places, cells.write), share)

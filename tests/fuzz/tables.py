@@ -183,6 +183,8 @@ def make_case(number: int, folder: Path) -> Case:
     if shape in ("npz", "arrays") and draw.random() < 0.8:
         arguments = {name: arguments[name] for name in arguments if name not in ("target", "columns", "sql")}
     head = sheet.take(np.arange(min(head_rows, rows)))
+    if shape in ("text", "parquet", "json") and not {"sql", "test", "validation"} & set(arguments):
+        arguments |= {"stream": True} if draw.random() < 0.04 else {}
     settings = {
         "folds": int(draw.choice([1, 1, 2])),
         "keep_duplicates_together": bool(draw.random() < 0.1),
@@ -463,9 +465,7 @@ def frame_of(sheet: Sheet, nullable: bool) -> pd.DataFrame:
 def _arrays(sheet: Sheet, kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Features of numbers and a target; what is no number is the number of its value."""
     places = [place for place, name in enumerate(sheet.names) if not name.startswith("the ")]
-    goal = max(
-        places, key=lambda place: sheet.columns[place].kind in ("t",) or sheet.names[place] == "target"
-    )
+    goal = max(places, key=lambda place: sheet.columns[place].kind.startswith("target"))
     numbers = []
     for place in places:
         column = sheet.columns[place]

@@ -13,6 +13,25 @@ def test_slow_baselines_are_left_out_of_large_data():
     assert "nearest_neighbors" in baseline_models("classification", 20_000, 0)
     assert "nearest_neighbors" not in baseline_models("regression", 20_001, 0)
     assert set(baseline_models("regression", 1_000_000, 0)) == {"mean", "boosted_trees"}
+    assert "boosted_trees" not in baseline_models("regression", 1000, 0, inputs=20_001)
+    assert "boosted_trees" not in baseline_models("classification", 48_000, 0, inputs=784, classes=10)
+    assert "boosted_trees" not in baseline_models("classification", 1000, 0, inputs=201, classes=100)
+    assert "boosted_trees" in baseline_models("classification", 1000, 0, inputs=20_000, classes=2)
+
+
+def test_one_class_in_the_training_rows_has_no_linear_model():
+    assert set(baseline_models("classification", 3, 0, classes=1)) == {
+        "majority",
+        "nearest_neighbors",
+        "boosted_trees",
+    }
+
+
+def test_three_rows_have_baselines():
+    data = load({"a": [1.0, 2.0, 4.0, 3.0], "y": ["no", "no", "yes", "yes"]}, "y")
+    inputs = Inputs.of(data, make_split(data, test=0.0, validation=0.3))
+    for _, model, _ in fit_baselines(inputs, 0):
+        assert np.isfinite(baseline_outputs(model, inputs.feed.examples["x"][0], data)).all()
 
 
 @pytest.mark.parametrize(

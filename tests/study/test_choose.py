@@ -110,3 +110,8 @@ def test_temperature_stays_within_its_bounds():
     sure = np.array([[50.0, 0.0], [0.0, 50.0]])
     assert temperature(sure, np.array([0, 1])) >= 0.05
     assert temperature(sure, np.array([1, 0])) <= 20.0
+
+
+def test_a_candidate_with_an_infinite_score_is_left_out():
+    ranking = ranked([[2.0, 1.0], [np.inf, np.inf], [0.5, -np.inf]], rising=False)
+    assert [standing.candidate for standing in ranking] == [0]

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from fathom.data import Table, load, make_split
+from fathom.errors import DataError
+from fathom.study import inputs as of_study
 from fathom.study.inputs import Inputs
 
 
@@ -68,3 +70,16 @@ def test_regression_targets_are_standardized_by_fold():
         seen = inputs.feed.examples["y"][fold, place_of(inputs, rows)]
         assert seen.mean() == pytest.approx(0, abs=1e-5) and seen.std() == pytest.approx(1, abs=1e-4)
         assert inputs.scales[fold] == pytest.approx(dataset.target[rows].std())
+
+
+def test_inputs_that_would_fill_the_memory_are_refused_before_they_are_made(wine, monkeypatch):
+    dataset, split = wine
+    rows = len(split.train[0]) + len(split.validation[0])
+    needed = 4 * 13 * rows * 5 * 3  # float32, three times while they are laid out
+    monkeypatch.setattr(of_study, "device_memory", lambda device: needed / 0.6 * 1.01)
+    Inputs.of(dataset, split)
+    monkeypatch.setattr(of_study, "device_memory", lambda device: needed / 0.6 * 0.99)
+    with pytest.raises(
+        DataError, match=r"13 inputs of \d+ rows in 5 folds need .* GB are allowed; leave out"
+    ):
+        Inputs.of(dataset, split)

@@ -50,7 +50,7 @@ class RawColumn:
     def missing(self) -> np.ndarray:
         """Which cells have no value, bool [rows]."""
         if self.kind == "text":
-            return np.equal(self.values, None).astype(bool)
+            return np.array([value is None for value in self.values], dtype=bool)
         return np.isnan(self.values)
 
     def take(self, rows: np.ndarray) -> "RawColumn":

@@ -118,9 +118,8 @@ def infer_kind(goal: RawColumn, kind: str | None = None) -> str:
     if kind is not None and kind not in ("classification", "regression"):
         raise one_of("kind", kind, ("classification", "regression"))
     if goal.kind in ("date", "unsupported"):
-        raise DataError(
-            f"target={goal.name!r} holds {goal.reason or 'dates'}; choose a column of numbers or of classes"
-        )
+        said = f"cannot be predicted, since {goal.reason}" if goal.reason else "holds dates"
+        raise DataError(f"target={goal.name!r} {said}; choose a column of numbers or of classes")
     if goal.kind != "number":
         if kind == "regression":
             odd = _first_word(goal)

@@ -24,6 +24,9 @@ _LONGEST = 1 << 24  # characters of a cell
 _USUAL = ("\t", ";", "|", ",")
 # These occur inside cells so often that they delimit only where they do so in every row.
 _DOUBTFUL = ("\x01", "\x1f", " ", "::", ":", RUN, "||", "^", "~", "¦", "§", "#", "@", "&", "*")
+# A sentence or a time of day holds many of these.
+_IN_PROSE = (" ", ":", RUN)
+_ALIKE = 1e-5  # shares of rows that differ by less say the same
 _DELIMITERS = (*_USUAL, *_DOUBTFUL)
 _COMMENTS = ("#", "%")
 _TOKEN = re.compile(r"\"(?P<double>(?:[^\"]|\"\")*)\"(?=\s|$)|'(?P<single>[^']*)'(?=\s|$)|(?P<plain>\S+)")
@@ -268,18 +271,24 @@ def _dialect(lines: list[str], mark: str, delimiters: tuple[str, ...], whole: bo
     blanks = (False, True) if re.search(r"[,;|\t:] +[\"']", text) else (False,)
     best, widest, found = 0.0, 1, Layout(delimiters[0] if len(delimiters) == 1 else ",", mark=mark)
     used = [delimiter for delimiter in delimiters if delimiter == RUN or delimiter in text]
-    # Where each comes twice, the two are one delimiter.
-    used = [one for one in used if one * 2 not in used or text.count(one) > 2 * text.count(one * 2)]
+    used = [one for one in used if one * 2 not in used or not _comes_twice(one, text)]
     for delimiter, quote, escape, blank in itertools.product(used, quotes, escapes, blanks):
         layout = Layout(delimiter, quote=quote, backslash=escape, blank_first=blank, mark=mark)
         for strict in (True, False):
             share, width = _share(trial, layout, cut, strict)
             share -= 0.02 * (not strict)
-            # Every row of a table may hold a few of another delimiter within its cells.
-            if share > best or (share == best and width > 3 * widest and delimiter in _USUAL):
+            # Every row of a wide table may hold a few of another delimiter within its cells.
+            wider = width > 3 * widest and delimiter not in _IN_PROSE
+            unlikely = 3 * width < widest or found == dataclasses.replace(layout, backslash=False)
+            if share > best + (-_ALIKE if wider else _ALIKE if unlikely else 0.0):
                 best, widest, found = share, width, layout
     letters = _quotes_join(lines, found) and _uniform(lines, found)
     return dataclasses.replace(found, quote="") if letters else found
+
+
+def _comes_twice(mark: str, text: str) -> bool:
+    """Whether a mark comes twice wherever it comes, so that the two are one delimiter; such cells have no quotes."""
+    return text.count(mark) == 2 * text.count(mark * 2) and f'"{mark}' not in text
 
 
 def _quotes_join(lines: list[str], layout: Layout) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ..errors import UsageError
+
 #: How the numeric inputs are conditioned; see `Scaling`.
 SCALINGS = ("quantile", "robust", "standardize", "shared", "none", "pca", "zca", "cholesky")
 #: A direction with less than this share of the largest variance is rounding, not data: it is not magnified.
@@ -13,6 +15,7 @@ NULL_VARIANCE = 1e-8
 _QUANTILES = 1 << 17
 _MOST_QUANTILES, _LEAST_QUANTILES = 512, 32
 _TAIL = 1e-3  # the share of rows at each end that "quantile" no longer tells apart
+_MOST_WHITENED = 4096  # columns
 _WHITENINGS = ("pca", "zca", "cholesky")
 
 
@@ -67,8 +70,16 @@ class Scaling:
 
         Returns:
             The scaling. Cost: O(rows n), times log rows for the quantiles, O(n³) for a whitening.
+
+        Raises:
+            UsageError: if there are more than 4,096 columns to whiten.
         """
         count = values.shape[1]
+        if name in _WHITENINGS and count > _MOST_WHITENED:
+            raise UsageError(
+                f"scaling={name!r} would take minutes for {count} numeric inputs, and takes at most {_MOST_WHITENED}; "
+                "use 'standardize' or 'quantile'"
+            )
         center, scale = np.zeros(count), np.ones(count)
         rotation, knots, places = np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0))
         if name == "quantile" and count:
@@ -80,7 +91,8 @@ class Scaling:
         if name == "shared" and scale.size:
             varying = np.ptp(values, axis=0) > 0
             size = float(scale[varying].max(initial=1e-300))  # out of the squares, which could overflow
-            scale[varying] = size * np.sqrt(np.square(scale[varying] / size).mean())
+            if varying.any():
+                scale[varying] = size * np.sqrt(np.square(scale[varying] / size).mean())
         if name in _WHITENINGS and count:
             rotation = whitening((values - center) / scale, name)
         return cls(name, center, scale, rotation, knots, places)

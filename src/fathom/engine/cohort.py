@@ -226,8 +226,9 @@ class Cohort:
         reports = []
         for block in self._blocks:
             block.slots, report = program(*self._arguments(block, orders, now))
-            reports.append(jax.device_get(report))
-        joined = self._by_member(reports)
+            reports.append(report)
+        # Fetched once all are under way, so that no device waits for another between two blocks.
+        joined = self._by_member(jax.device_get(reports))
         train = {name: value + self.sums.get(name, 0) for name, value in joined.pop("train").items()}
         if not self.last_call:
             self.call, self.sums = self.call + 1, train

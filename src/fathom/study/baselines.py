@@ -13,17 +13,23 @@ from .inputs import Inputs
 
 _MOST_NEIGHBOR_ROWS = 20_000
 _MOST_LINEAR_ROWS = 100_000
+_MOST_TREE_NUMBERS = 100_000_000  # in the training rows, times classes
+_MOST_TREE_INPUTS = 20_000  # times classes: each round grows a tree for each class
 _MOST_STREAMED_ROWS = 100_000  # of the rows in memory, where those are themselves a sample
 _THREADS_FROM = 1_000_000  # numbers in the training rows
 
 
-def baseline_models(kind: str, rows: int, seed: int) -> dict[str, Callable[[], Any]]:
+def baseline_models(
+    kind: str, rows: int, seed: int, inputs: int = 1, classes: int = 2
+) -> dict[str, Callable[[], Any]]:
     """The baselines for a task, by name, each as a function that makes the unfitted estimator.
 
     Args:
         kind: "classification" or "regression".
-        rows: training rows; nearest neighbors and the linear model are left out where they would take minutes.
+        rows: training rows; every model is left out where it would take minutes.
         seed: for those that draw random numbers.
+        inputs: numbers in a row.
+        classes: different ones in the training rows.
     """
     from sklearn import dummy, ensemble, linear_model, neighbors
 
@@ -31,20 +37,23 @@ def baseline_models(kind: str, rows: int, seed: int) -> dict[str, Callable[[], A
         models: dict[str, Callable[[], Any]] = {
             "majority": lambda: dummy.DummyClassifier(strategy="prior"),
             "linear": lambda: linear_model.LogisticRegression(max_iter=200),
-            "nearest_neighbors": lambda: neighbors.KNeighborsClassifier(5),
+            "nearest_neighbors": lambda: neighbors.KNeighborsClassifier(min(5, rows)),
             "boosted_trees": lambda: ensemble.HistGradientBoostingClassifier(random_state=seed, max_iter=100),
         }
     else:
         models = {
             "mean": lambda: dummy.DummyRegressor(),
             "linear": lambda: linear_model.Ridge(),
-            "nearest_neighbors": lambda: neighbors.KNeighborsRegressor(5),
+            "nearest_neighbors": lambda: neighbors.KNeighborsRegressor(min(5, rows)),
             "boosted_trees": lambda: ensemble.HistGradientBoostingRegressor(random_state=seed, max_iter=100),
         }
     if rows > _MOST_NEIGHBOR_ROWS:
         del models["nearest_neighbors"]
-    if rows > _MOST_LINEAR_ROWS:
+    if rows > _MOST_LINEAR_ROWS or (kind == "classification" and classes < 2):
         del models["linear"]
+    trees = inputs * (classes if classes > 2 else 1)
+    if trees > _MOST_TREE_INPUTS or trees * rows > _MOST_TREE_NUMBERS:
+        del models["boosted_trees"]
     return models
 
 
@@ -67,7 +76,8 @@ def fit_baselines(inputs: Inputs, seed: int) -> Iterator[tuple[str, Any, float]]
     if inputs.feed.windows is not None and len(y) > _MOST_STREAMED_ROWS:
         chosen = np.random.default_rng(seed).choice(len(y), _MOST_STREAMED_ROWS, replace=False)
         x, y, weight = x[chosen], y[chosen], weight[chosen]
-    for name, make in baseline_models(dataset.kind, len(y), seed).items():
+    classes = len(np.unique(y)) if dataset.kind == "classification" else 0
+    for name, make in baseline_models(dataset.kind, len(y), seed, x.shape[1], classes).items():
         start = time.perf_counter()
         # On small data the trees' threads cost more than they bring, most of all where cores are shared.
         threads = 1 if x.size < _THREADS_FROM else None

@@ -37,7 +37,7 @@ class Standing:
 
 
 def standings(members: Sequence[Member], records: Mapping[int, MemberRecord], rising: bool) -> list[Standing]:
-    """The candidates that were trained to the end, best first; one with a diverged member is left out."""
+    """The candidates that were trained to the end, best first; without those that have a diverged member."""
     groups: dict[int, list[Member]] = {}
     for member in members:
         groups.setdefault(member.candidate, []).append(member)
@@ -46,7 +46,7 @@ def standings(members: Sequence[Member], records: Mapping[int, MemberRecord], ri
         if any(records[m.index].status not in ("finished", "stopped") for m in group):
             continue
         scores = [records[m.index].best_score for m in group]
-        if any(math.isnan(score) for score in scores):
+        if not all(map(math.isfinite, scores)):  # an error so large that its square overflows is inf
             continue
         spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
         mean = float(np.mean(scores))

@@ -13,6 +13,7 @@ from ..settings import linear_range, log_range
 FOLDS_BELOW = 5000  # rows; smaller data is cross-validated
 FOLDS = 5
 SAMPLES = 16
+_PATIENCE = 12.0  # epochs
 _VISITS = 600_000  # of an example by a network, over all epochs
 
 
@@ -53,7 +54,12 @@ def default_recipe(rows: int, architectures: Sequence[Architecture] = ()) -> Rec
     common = Recipe(batch_size=batch, epochs=epochs, dropout=linear_range(0.0, 0.5))
     if tabular:
         # Noise and smoothed labels cost accuracy on embedded columns; see docs/tables.md.
-        ranges = {"learning_rate": log_range(1e-3, 8e-3), "weight_decay": log_range(1e-3, 0.5)}
+        # Small tables are learned by heart in a few epochs; a member that gets no better for so many rests.
+        ranges = {
+            "learning_rate": log_range(1e-3, 8e-3),
+            "weight_decay": log_range(1e-3, 0.5),
+            "patience": _PATIENCE,
+        }
     else:
         ranges = {
             "learning_rate": log_range(5e-4, 1e-2),

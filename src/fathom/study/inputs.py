@@ -1,14 +1,21 @@
 """From a dataset and its division to what the engine reads."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from ..data import Dataset, Encoder, Split
 from ..engine.feed import Feed
+from ..engine.lanes import device_memory
+from ..errors import DataError
 from ..objectives import outputs_for
 from ..task import Task
 from .weights import ClassWeight, check_weights, class_weights
+
+_COPIES = 3  # of the inputs while they are laid out
+_MEMORY_SHARE = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +59,8 @@ class Inputs:
             class_weight: weights of the classes, as `class_weights` takes them.
 
         Raises:
-            DataError: if a row's weight is not allowed.
-            UsageError: if the class weights are not.
+            DataError: if a row's weight is not allowed, or the inputs do not fit into memory.
+            UsageError: if the class weights are not allowed.
         """
         check_weights(dataset, split)
         if dataset.weight is not None:
@@ -64,6 +71,7 @@ class Inputs:
             for rows in split.train
         )
         rows = np.unique(np.concatenate([*split.train, *split.validation]))
+        _check_memory(encoders, len(rows))
         place = np.full(len(dataset), -1, dtype=np.int32)
         place[rows] = np.arange(len(rows))
         blank = len(rows)
@@ -102,6 +110,19 @@ class Inputs:
         if self.dataset.kind == "classification":
             return np.ones(len(self.encoders))
         return np.array([float(np.asarray(e.target_scale).reshape(-1)[0]) for e in self.encoders])
+
+
+def _check_memory(encoders: Sequence[Encoder], rows: int) -> None:
+    """Refuse inputs that would fill the memory, before they are made."""
+    features = encoders[0].features
+    needed = 4 * features * rows * len(encoders) * _COPIES
+    allowed = _MEMORY_SHARE * device_memory(jax.local_devices()[0])
+    if needed > allowed:
+        folds = f" in {len(encoders)} folds" if len(encoders) > 1 else ""
+        raise DataError(
+            f"{features} inputs of {rows} rows{folds} need {needed / 1e9:.1f} GB and {allowed / 1e9:.1f} GB are "
+            "allowed; leave out columns of many categories or read their words (--columns NAME=ignore, NAME=text)"
+        )
 
 
 def _weighing(split: Split, weight: np.ndarray) -> Split:

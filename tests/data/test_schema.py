@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from fathom.data.frames import array_column
 from fathom.data.infer import CATEGORY_BUCKETS, MAX_CATEGORIES, infer_kind, infer_schema
+from fathom.data.read.frames import array_column
 from fathom.data.schema import Schema
 from fathom.errors import DataError, UsageError
 

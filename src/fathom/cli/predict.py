@@ -150,7 +150,7 @@ def _to_parquet(text: Path, out: Path, classes: bool) -> None:
     """Turn a CSV file of predictions into Parquet: classes as text, all else as numbers."""
     import duckdb
 
-    from ..data.database import escaped, literal
+    from ..data.read.database import escaped, literal
 
     reader = f"read_csv({literal(escaped(text))}, header = true, all_varchar = true)"
     first = "prediction" if classes else "CAST(prediction AS DOUBLE) AS prediction"

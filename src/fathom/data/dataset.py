@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .columns import RawColumn, as_numbers, as_texts, number_text, read_number
+from .read.columns import RawColumn, as_numbers, as_texts, number_text, read_number
 from .schema import Column, Schema
 from .words import bucket
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..errors import DataError, one_of
-from .columns import RawColumn, as_numbers, as_texts, looks_boolean, number_text, read_number
-from .dates import date_style, days_of_numbers, number_style
+from .read.columns import RawColumn, as_numbers, as_texts, looks_boolean, number_text, read_number
+from .read.dates import date_style, days_of_numbers, number_style
 from .schema import Column, Schema
 
 #: A text column with more categories than this is kept only if its values repeat.

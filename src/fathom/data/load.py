@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .columns import RawColumn
 from .dataset import Dataset, Table, build_table, build_target
-from .frames import read_arrays
 from .infer import infer_schema
-from .open import open_source
+from .read.columns import RawColumn
+from .read.frames import read_arrays
+from .read.open import open_source
 from .reading import Reading, listing, match_labels, read_source
 from .roles import row_groups, row_times, row_weights
 from .schema import Schema

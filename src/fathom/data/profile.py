@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import RawColumn, as_numbers, as_texts
+from .read.columns import RawColumn, as_numbers, as_texts
 from .schema import ROLES, Column
 
 _SHOWN = 4  # categories

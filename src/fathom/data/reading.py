@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .columns import RawColumn, as_numbers, as_texts, unsupported
-from .open import open_source
+from .read.columns import RawColumn, as_numbers, as_texts, unsupported
+from .read.open import open_source
+from .read.sources import SOURCES
 from .roles import read_columns, row_parts
-from .sources import SOURCES
 
 _UNNAMED = re.compile(r"column\d+|x\d+")
 _AS_TEXT = ("categorical", "text", "ignore", "group", "split")

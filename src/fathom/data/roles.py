@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ..errors import DataError, UsageError, one_of
-from .columns import RawColumn, as_numbers, as_texts
-from .dates import date_style
+from .read.columns import RawColumn, as_numbers, as_texts
+from .read.dates import date_style
 from .schema import KINDS, ROLES
 
 #: What `columns` may say of a column; "text:N" hashes its words into N inputs.

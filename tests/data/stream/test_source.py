@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 
+from fathom.data.read.tables import read_file, read_files
 from fathom.data.stream import TableSource, fits_memory, read_batches, source
 from fathom.data.stream import load as stream_load
 from fathom.data.stream.source import scratch_folder
-from fathom.data.tables import read_file, read_files
 from fathom.errors import DataError
 
 from .files import write

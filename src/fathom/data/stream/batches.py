@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..open import Opened, table_files
+from ..read.open import Opened, table_files
 from ..schema import Schema
 from .source import STRETCH, TableSource
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, UsageError
-from ..columns import RawColumn
 from ..dataset import Dataset
 from ..load import build_dataset
-from ..open import table_files
+from ..read.columns import RawColumn
+from ..read.open import table_files
+from ..read.tables import PARQUET, file_kind
 from ..reading import Reading, listing
 from ..roles import read_columns
 from ..schema import Schema
-from ..tables import PARQUET, file_kind
 from .source import TableSource
 
 RESIDENT = 300_000  # rows that are held in memory
@@ -185,7 +185,7 @@ def _parquet_cells(path: Path) -> int:
     """Cells of a Parquet file, from what it says of itself."""
     import duckdb
 
-    from ..database import connect, escaped
+    from ..read.database import connect, escaped
 
     try:
         with connect([path]) as connection:

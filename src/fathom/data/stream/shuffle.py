@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
-from ..columns import RawColumn, as_texts
 from ..dataset import build_table, build_target
 from ..encode import Encoder
+from ..read.columns import RawColumn, as_texts
 from ..roles import row_weights
 from .pack import Format, Unfit
 from .source import TableSource

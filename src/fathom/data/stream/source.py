@@ -20,10 +20,10 @@ import numpy as np
 
 from ...errors import DataError
 from ...process import cache_root
-from ..columns import RawColumn, unsupported
-from ..database import CELLS, connect, escaped, one_line
-from ..rewrite import REWRITTEN
-from ..tables import (
+from ..read.columns import RawColumn, unsupported
+from ..read.database import CELLS, connect, escaped, one_line
+from ..read.rewrite import REWRITTEN
+from ..read.tables import (
     PARQUET,
     cells_of,
     file_kind,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...look import format_count, format_share
 from ..dataset import Dataset
-from ..duplicates import twins
+from ..split.duplicates import twins
 from .suspicion import Suspicion
 
 _COPIES_SHARE = 0.01  # of the rows

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...look import format_count, format_number, format_share
-from ..columns import read_number
 from ..dataset import Dataset
+from ..read.columns import read_number
 from .suspicion import Suspicion
 
 _MOST_CLASSES = 20  # different whole numbers that may be classes

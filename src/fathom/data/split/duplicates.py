@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .dataset import Table
+from ..dataset import Table
 
 _BLOCK = 16  # columns digested at a time; rows found unique by then are left alone
 _CHUNK = 1 << 18  # rows digested at a time

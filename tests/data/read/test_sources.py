@@ -4,7 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from fathom.data import SOURCES, Encoder, bundled, load, make_split
+from fathom.data import SOURCES, Encoder, load, make_split
+from fathom.data.read import bundled
 
 
 @pytest.mark.parametrize("name", SOURCES.names())

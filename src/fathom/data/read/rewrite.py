@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ..errors import DataError
+from ...errors import DataError
 from .database import connect, escaped
 from .layout import Layout, open_text, read_rows
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fathom.data.columns import RawColumn, as_numbers, as_texts, clean_text, type_text
+from fathom.data.read.columns import RawColumn, as_numbers, as_texts, clean_text, type_text
 from fathom.errors import DataError
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fathom.data.stratify import deal
+from fathom.data.split.stratify import deal
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 

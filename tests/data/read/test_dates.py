@@ -5,7 +5,7 @@ import datetime
 import numpy as np
 import pytest
 
-from fathom.data.dates import date_style, days_of, days_of_numbers, number_style
+from fathom.data.read.dates import date_style, days_of, days_of_numbers, number_style
 
 
 def days(text):

@@ -4,8 +4,8 @@ import struct
 import numpy as np
 import pytest
 
-from fathom.data.arrays import read_npz
-from fathom.data.open import open_source
+from fathom.data.read.arrays import read_npz
+from fathom.data.read.open import open_source
 from fathom.errors import DataError
 
 IMAGES = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)

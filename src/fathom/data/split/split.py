@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError, UsageError
-from .dataset import Dataset
+from ...errors import DataError, UsageError
+from ..dataset import Dataset
 from .duplicates import twins
 from .stratify import deal
 

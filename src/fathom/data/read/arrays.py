@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ...errors import DataError
 from .columns import RawColumn
 from .frames import array_column, image_shape, read_arrays
 

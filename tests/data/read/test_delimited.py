@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from fathom.data.tables import read_file
+from fathom.data.read.tables import read_file
 from fathom.errors import DataError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ...errors import DataError, UsageError
 from .columns import RawColumn, as_texts, clean_text, finite, type_text, unsupported
 
 #: The name of the target where (x, y) arrays are given.

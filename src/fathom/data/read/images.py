@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ...errors import DataError
 from .frames import pixel_names
 
 #: The files that count as images; others in the folder are passed over.

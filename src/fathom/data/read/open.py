@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ...errors import DataError, UsageError
 from .arrays import LABEL, find_idx, is_idx, npz_target, read_idx, read_idx_folder, read_npy, read_npz
 from .columns import RawColumn
 from .frames import ARRAY_TARGET, image_shape, read_arrays, read_frame

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ...errors import DataError, UsageError
 from .columns import BLANKS, DATE_PATTERN, MISSING_MARKERS, RawColumn, finite, unsupported
 from .database import CELLS, aggregates, connect, escaped, literal, one_line, quoted, several
 from .layout import Layout, detect_layout, unique_names, without_quotes

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fathom.data.columns import BLANKS, clean_text, type_text
-from fathom.data.database import connect
-from fathom.data.tables import read_file
+from fathom.data.read.columns import BLANKS, clean_text, type_text
+from fathom.data.read.database import connect
+from fathom.data.read.tables import read_file
 from fathom.errors import DataError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError
+from ...errors import DataError
 from .dates import days_of, days_of_numbers
 
 #: Cells that mean "no value". Lower-case "none" is left out: it is a category in many tables; so is "-".

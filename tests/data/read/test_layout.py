@@ -1,6 +1,6 @@
 import pytest
 
-from fathom.data.layout import detect_layout, unique_names
+from fathom.data.read.layout import detect_layout, unique_names
 
 
 def written(path, text):

@@ -6,7 +6,7 @@ import pandas
 import pytest
 from scipy.sparse import csr_array
 
-from fathom.data.frames import image_shape, read_arrays, read_frame
+from fathom.data.read.frames import image_shape, read_arrays, read_frame
 from fathom.errors import DataError, UsageError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ...errors import DataError
 from .columns import BLANKS, clean_text, type_text
 
 #: The delimiter of a table whose cells are held apart by any number of blanks and tabs.

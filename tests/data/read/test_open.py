@@ -2,7 +2,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from fathom.data.open import open_source
+from fathom.data.read.open import open_source
 from fathom.errors import DataError, UsageError
 
 

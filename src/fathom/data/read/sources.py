@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from ..catalogue import Catalogue
+from ...catalogue import Catalogue
 from .bundled import read_bundled
 from .columns import RawColumn
 from .frames import array_column

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fathom.data.images import read_images
-from fathom.data.open import open_source
+from fathom.data.read.images import read_images
+from fathom.data.read.open import open_source
 from fathom.errors import DataError
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fathom.data import load
-from fathom.data.duplicates import twins
+from fathom.data.split.duplicates import twins
 
 CELLS = st.sampled_from([0.0, -0.0, 1.0, 1.0 + 2**-52, float("nan"), 1e300])
 WORDS = st.sampled_from(["a", "b", "", "c c"])

@@ -1,0 +1,1 @@
+"""Reading: from any source to raw columns, before a schema is known."""

@@ -13,13 +13,15 @@ The sides, each as its users run it, none told anything about the data but its c
 
 A fifth of the rows is the test (adult: the given file), divided by seed; the rivals see all other rows and
 make their own validation rows from them. Every measurement is a process of its own; its seconds are those of
-fitting and predicting, imports left out. Results are kept one by one in results/tables.json, so a stopped run goes on.
+fitting and predicting, imports left out; its processor seconds are of the whole process, and barely depend on what else
+the machine does. Results are kept one by one in results/tables.json, so a stopped run goes on.
 """
 
 import argparse
 import importlib.util
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -192,7 +194,7 @@ def measure(side: str, name: str, folder: Path, seed: int) -> dict:
 
 
 def table(found: list[dict]) -> str:
-    """Mean score and median seconds of every side on every set; and Fathom against the grid, paired."""
+    """Mean score and median processor seconds of every side on every set; and Fathom against the grid, paired."""
     sets = list(dict.fromkeys(entry["set"] for entry in found))
     sides = [side for side in SIDES if any(entry["side"] == side for entry in found)]
     lines = [
@@ -208,7 +210,7 @@ def table(found: list[dict]) -> str:
                 cells.append("-")
                 continue
             mean = statistics.mean(e["score"] for e in entries)
-            seconds = statistics.median(e["seconds"] for e in entries)
+            seconds = statistics.median(e["cpu_seconds"] for e in entries)
             cells.append(f"{mean:.5g} ({seconds:.0f} s, n={len(entries)})")
         cells.append(_paired(mine.get("fathom", {}), mine.get("mlp grid", {})))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -252,11 +254,14 @@ def main() -> None:
                     continue
                 command = [sys.executable, "-m", "benchmarks.tables", "--data", str(args.data)]
                 command += ["--one", side, name, str(seed)]
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 run = subprocess.run(command, capture_output=True, text=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 if run.returncode:
                     print(f"{side} on {name}, split {seed}, failed: {run.stderr.strip().splitlines()[-1]}")
                     continue
-                found.append(json.loads(run.stdout.strip().splitlines()[-1]))
+                cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                found.append({**json.loads(run.stdout.strip().splitlines()[-1]), "cpu_seconds": cpu})
                 print(" ".join(str(value) for value in found[-1].values()), flush=True)
                 RESULTS.parent.mkdir(exist_ok=True)
                 machine = {"cores": len(os.sched_getaffinity(0)), "when": time.strftime("%Y-%m-%d")}

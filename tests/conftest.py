@@ -19,6 +19,7 @@ from jaxtyping import install_import_hook
 # Every annotation is checked at each call. Not in data/ and cli/, the doors of the house: what comes in there
 # may be anything, and is refused in Fathom's own words, which their tests read.
 _FLOORS = (
+    "analysis",
     "engine",
     "models",
     "nn",

@@ -17,6 +17,7 @@ FLOORS = [
     {"objectives"},
     {"optim"},
     {"engine"},
+    {"analysis"},
     {"study"},
     {"report"},
     {"cli"},

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .study import Predictor as Predictor
     from .study import Result as Result
     from .study import Study as Study
+    from .study import compare as compare
     from .study import resume as resume
     from .task import Task as Task
 
@@ -55,6 +56,7 @@ _HOMES = {
     "Study": "study",
     "Task": "task",
     "check_gradients": "graph",
+    "compare": "study",
     "configure": "process",
     "find_nonfinite": "graph",
     "linear_grid": "settings",

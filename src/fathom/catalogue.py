@@ -5,7 +5,7 @@ line and the documentation print from the same records, and one conformance suit
 """
 
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from .errors import one_of
 
@@ -40,6 +40,9 @@ class Catalogue(Generic[Record]):
         Colour(name='red')
     """
 
+    #: Records of every catalogue that run other code than Fathom's and its libraries'.
+    others: ClassVar[set[str]] = set()
+
     def __init__(self, kind: str):
         self.kind = kind
         self._records: dict[str, Record] = {}
@@ -61,6 +64,8 @@ class Catalogue(Generic[Record]):
                 f"{self.kind} name={record.name!r} is in the catalogue already; choose another name"
             )
         self._records[record.name] = record
+        if any(map(_foreign, vars(record).values())):
+            self.others.add(f"{self.kind} {record.name}")
         return record
 
     def __getitem__(self, name: str) -> Record:
@@ -82,3 +87,12 @@ class Catalogue(Generic[Record]):
     def names(self) -> list[str]:
         """Every name, in order."""
         return list(self._records)
+
+
+_LIBRARIES = {"fathom", "jax", "jaxlib", "optax", "equinox", "numpy", "functools", "builtins"}
+
+
+def _foreign(value: object) -> bool:
+    """Whether a value of a record is code of somebody else."""
+    module = getattr(value, "__module__", None) or type(value).__module__
+    return callable(value) and module.partition(".")[0] not in _LIBRARIES

@@ -20,6 +20,8 @@ from .errors import UsageError
 
 _DEVICES_FLAG = "--xla_force_host_platform_device_count"
 _THREADS_FLAG = "--xla_cpu_multi_thread_eigen"
+#: The variable that names the folder of programs that are found without tracing them; "" for none.
+STORED = "FATHOM_PROGRAMS"
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 # Every program is worth keeping: a study has few, and each takes seconds to compile and milliseconds to read.
 _CACHE_ALL = {
@@ -61,6 +63,8 @@ def configure() -> ProcessSettings:
     """
     settings = arrange(os.environ)
     os.environ.update(settings.variables)
+    if settings.cache is not None:
+        os.environ.setdefault(STORED, str(settings.cache / "stored"))
     # Tracing makes objects by the million, few of them in cycles; looking for those less often saves a twentieth.
     if gc.get_threshold()[0] < _COLLECT_AFTER:
         gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
@@ -97,7 +101,7 @@ def arrange(environment: Mapping[str, str]) -> ProcessSettings:
     wanted += [] if _THREADS_FLAG in flags else [f"{_THREADS_FLAG}=false"]
     if wanted:
         variables["XLA_FLAGS"] = " ".join([*flags.split(), *wanted])
-    cache = _writable(Path(environment[_CACHE]) if environment.get(_CACHE) else cache_folder(environment))
+    cache = writable(Path(environment[_CACHE]) if environment.get(_CACHE) else cache_folder(environment))
     if cache is not None:
         wished = {_CACHE: str(cache), **_CACHE_ALL}
         variables |= {name: value for name, value in wished.items() if not environment.get(name)}
@@ -159,7 +163,8 @@ def _flag_value(flags: str, name: str) -> int | None:
     return int(values[-1]) if values and values[-1].isdigit() else None
 
 
-def _writable(folder: Path) -> Path | None:
+def writable(folder: Path) -> Path | None:
+    """The folder, made if it is not there; None if nothing can be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -176,7 +176,8 @@ def test_remat_stores_its_inputs_only_and_counts_the_repetition():
     plain_way = fm.trace(lambda x: block(x * 2).sum(), x).backward()
     saving = fm.trace(lambda x: jax.checkpoint(block)(x * 2).sum(), x).backward()
     assert (plain_way.stored_bytes, saving.stored_bytes) == (3 * 32, 32)
-    assert (plain_way.cost.recomputed, saving.cost.recomputed) == (0, 24)
+    # The third sine's own rule reads what the second gives: two are computed again.
+    assert (plain_way.cost.recomputed, saving.cost.recomputed) == (0, 16)
     np.testing.assert_allclose(saving.gradient[0], plain_way.gradient[0], rtol=1e-6)
 
 

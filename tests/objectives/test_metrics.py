@@ -92,6 +92,17 @@ def test_against_scikit_learn_with_and_without_weights(record, count):
 
 
 @every_metric
+@pytest.mark.parametrize("count", [2, 4])
+def test_numpy_arrays_give_the_same_in_double_precision(record, count):
+    z, t, w = _example(record, count=count)
+    z = z.astype(float)
+    assert float(record.fn(z, t)) == pytest.approx(ORACLES[record.name](t, z, None), rel=1e-12)
+    got = record.fn(np.concatenate([z, z[:1] * np.nan]), np.concatenate([t, t[:1]]), np.append(w, 0.0))
+    assert isinstance(got, np.floating)
+    assert float(got) == pytest.approx(ORACLES[record.name](t, z, w), rel=1e-12)
+
+
+@every_metric
 def test_rows_of_weight_zero_are_not_there_even_if_not_finite(record):
     z, t, w = _example(record, count=3)
     padded = np.concatenate([z, np.full((3, 3), np.nan), np.full((2, 3), np.inf)])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from fathom.engine.rungs import Rung
+from fathom.study.evidence import FOLDER
 from fathom.study.plan import CohortPlan, Plan
 from fathom.study.result import answer
 from fathom.study.run_folder import MEMBERS, RunFolder, clean
@@ -36,6 +37,8 @@ def make_run(
     baselines=None,
     overfit=False,
     extra=None,
+    classes=("a", "b"),
+    evidence=None,
 ):
     """A run whose candidates differ in learning rate; the second of them is the best.
 
@@ -54,6 +57,8 @@ def make_run(
         baselines: their scores by name.
         overfit: whether validation loss turns up.
         extra: more settings for each candidate.
+        classes: names of the classes.
+        evidence: what the run keeps of its predictions; None for a run of an older version.
     """
     rising = metric != "rmse"
     run = RunFolder.create(folder)
@@ -154,7 +159,7 @@ def make_run(
             "name": "iris",
             "rows": 300,
             "features": 4,
-            "classes": ["a", "b"] if kind == "classification" else [],
+            "classes": list(classes) if kind == "classification" else [],
             "train_rows": [160] * folds,
             "validation_rows": [80] * folds,
             "test_rows": 60 if test else 0,
@@ -165,4 +170,6 @@ def make_run(
         "made": {"at": "2026-01-01T00:00:00+00:00", "fathom": "0.1.0", "jax": "0.10.2", "python": "3.11.7"},
     }
     run.write_result({**summary, "answer": answer(summary)})
+    if evidence is not None:
+        evidence.save(run.path / FOLDER)
     return run.path

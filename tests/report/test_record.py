@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fathom.report.draw import log_ticks, padded
+from fathom.report.chart import log_ticks, padded
 from fathom.report.record import Record
 
 from .runs import make_run

@@ -1,6 +1,9 @@
 """`fathom fit`: train a population on some data and keep the best."""
 
+import contextlib
 import dataclasses
+import warnings
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -21,6 +24,7 @@ app = verb(
     "fathom fit digits --model mlp --model linear --seeds 3 --plan-only",
     "fathom fit new.csv --from runs/data",
     "fathom fit study.toml --out runs/second",
+    "fathom fit digits --track tensorboard",
 )
 
 
@@ -88,6 +92,9 @@ def fit(
     measure: Annotated[
         bool, Parameter(negative=(), help="Note gradient, weight and step lengths, an epoch at a time.")
     ] = False,
+    track: Annotated[
+        str | None, Parameter(help="Tell a tracker of the run: tensorboard, mlflow or wandb.")
+    ] = None,
     plan_only: Annotated[bool, Parameter(negative=(), help="Print what would be trained, and stop.")] = False,
     common: Common = PLAIN,
 ) -> None:
@@ -95,7 +102,10 @@ def fit(
     settings = settings_for(source, dataclasses.asdict(options), model, set_)
     process.configure()
     import fathom as fm
+    from fathom.study.trackers import check_tracker
 
+    if track is not None:
+        check_tracker(track)
     study = fm.Study.from_settings(settings)
     cost: Any = settings.get("budget")
     if plan_only:
@@ -108,7 +118,28 @@ def fit(
         options = {
             "baselines": settings.get("baselines", True),
             "measure": measure or settings.get("measure", False),
+            "tracker": track,
         }
-        return study.run(folder, cost, callbacks=callbacks, **options)
+        with _said_in_a_line():
+            return study.run(folder, cost, callbacks=callbacks, **options)
 
     watch(folder, study.task.metric, common, run)
+
+
+@contextlib.contextmanager
+def _said_in_a_line() -> Iterator[None]:
+    """What is wrong with a tracker as a note, not as a warning of Python with its file and line."""
+    from ..study.trackers import TrackerWarning
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def note(message: Any, category: Any, *where: Any) -> None:
+            if issubclass(category, TrackerWarning):
+                say(f"note: {message}", stderr=True)
+            else:
+                show(message, category, *where)
+
+        warnings.simplefilter("always", TrackerWarning)
+        warnings.showwarning = note
+        yield

@@ -1,36 +1,33 @@
-"""`fathom predict`: predictions of a trained run for new data, as CSV or Parquet."""
+"""`fathom predict`: predictions of a trained run for new data, as CSV, Parquet or JSON lines."""
 
-import csv
-import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from .. import process
-from ..errors import UsageError
-from ..look import format_number
+from ..look import format_count, format_number
 from .common import PLAIN, Common, verb
-from .terminal import print_json, say
+from .predictions import check_out, write_csv, write_file
+from .terminal import counting, print_json, say
 
 app = verb(
     "predict",
     "fathom predict runs/digits new.csv",
     "fathom predict runs/digits new.csv --out predictions.csv",
     "fathom predict runs/big big.parquet --out predictions.parquet",
+    "fathom predict exported new.csv --out predictions.jsonl",
     "fathom predict runs/digits digits --json",
     "fathom predict runs/prices new.csv --coverage 0.95",
     "fathom predict runs/churn new.csv --threshold 0.3",
 )
 
-_OTHER_FORMATS = (".json", ".jsonl", ".tsv", ".xlsx", ".feather", ".arrow", ".npy", ".npz")
-
 
 @app.default
 def predict(
-    run: Annotated[str, Parameter(help="The folder of a finished run.")],
+    run: Annotated[str, Parameter(help="The folder of a finished run, or one that fathom export wrote.")],
     data: Annotated[
         str, Parameter(help="New data: a file with the columns of the training data, or a bundled name.")
     ],
@@ -47,13 +44,14 @@ def predict(
         ),
     ] = None,
     out: Annotated[
-        str | None, Parameter(help="The file to write, .csv or .parquet; standard output if not given.")
+        str | None,
+        Parameter(help="The file to write: .csv, .parquet or .jsonl; CSV on standard output if not given."),
     ] = None,
     common: Common = PLAIN,
 ) -> None:
     """Predict for new data with a trained run."""
     if out is not None:
-        _check_out(Path(out))
+        check_out(Path(out), data)
     process.configure()
     import fathom as fm
     from fathom.study.intervals import COVERAGE
@@ -64,20 +62,24 @@ def predict(
     if coverage is not None:
         model.check_coverage(coverage)
     about = {"threshold": model.threshold, "coverage": share if model.intervals is not None else None}
+    notes: list[str] = []
     if out is None and common.json:
-        columns = model.frame(data, share)
-        rows = len(next(iter(columns.values())))
-        print_json({"run": run, "data": data, "rows": rows, **about, "columns": columns})
+        columns = _whole(list(_frames(model, data, share, notes)))
+        rows = len(columns["prediction"])
+        print_json({"run": run, "data": data, "rows": rows, **about, "columns": columns, "notes": notes})
         return
-    frames = _frames(model, data, share)
-    classes = model.task.kind == "classification"
-    rows = _write_csv(sys.stdout, frames) if out is None else _write_file(Path(out), frames, classes)
+    frames = _frames(model, data, share, notes)
+    if out is None:
+        rows = write_csv(sys.stdout, frames)
+    else:
+        with counting("rows predicted", shown=not common.quiet) as count:
+            rows = write_file(Path(out), _told(frames, count))
     if common.json:
-        print_json({"run": run, "data": data, "rows": rows, **about, "out": out})
+        print_json({"run": run, "data": data, "rows": rows, **about, "out": out, "notes": notes})
     elif not common.quiet:
         if out is not None:
-            say(f"{rows} predictions written to {out}.", stderr=True)
-        for note in _notes(model, share, tuned=threshold is None):
+            say(f"{format_count(rows)} predictions written to {out}.", stderr=True)
+        for note in (*notes, *_notes(model, share, tuned=threshold is None)):
             say(f"note: {note}", stderr=True)
 
 
@@ -96,72 +98,20 @@ def _notes(model: Any, coverage: float, tuned: bool) -> Iterator[str]:
             yield f"{share} is more than the validation rows can promise; lower and upper have ends up to {limit}."
 
 
-def _frames(model: Any, data: str, coverage: float) -> Iterator[Mapping[str, Any]]:
-    """The predictions; of a file too large for memory, a batch of rows at a time."""
-    from ..data.stream import fits_memory, read_batches
-
-    if fits_memory(data):
-        yield model.frame(data, coverage)
-    else:
-        for batch in read_batches(data, model.schema):
-            yield model.frame(batch, coverage)
+def _frames(model: Any, data: str, coverage: float, notes: list[str]) -> Iterator[Mapping[str, Any]]:
+    """The predictions a batch of rows at a time; what the data is noted for is added to `notes`."""
+    for new, outputs in model.batches(data):
+        notes += new.notes
+        yield model.frame_of(outputs, coverage)
 
 
-def _check_out(path: Path) -> None:
-    """Refuse before any work what could not be written after it."""
-    if path.suffix.lower() in _OTHER_FORMATS:
-        raise UsageError(
-            f"out={str(path)!r}: predictions are written as CSV or Parquet; give a name that ends in .csv or .parquet"
-        )
-    if not path.parent.is_dir():
-        raise UsageError(f"out={str(path)!r}: the folder {str(path.parent)!r} does not exist; make it first")
-    if path.is_dir():
-        raise UsageError(f"out={str(path)!r} is a folder; give the name of a file in it")
+def _told(frames: Iterator[Mapping[str, Any]], count: Callable[[int], None]) -> Iterator[Mapping[str, Any]]:
+    for columns in frames:
+        yield columns
+        count(len(columns["prediction"]))
 
 
-def _write_file(path: Path, frames: Iterator[Mapping[str, Any]], classes: bool) -> int:
-    """Write the file whole, then give it its name: a reader never sees half of it. Returns the rows."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    text = part.with_suffix(".text") if path.suffix.lower() == ".parquet" else part
-    try:
-        with text.open("w", encoding="utf-8", newline="") as file:
-            rows = _write_csv(file, frames)
-        if text != part:
-            _to_parquet(text, part, classes)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-        text.unlink(missing_ok=True)
-    return rows
+def _whole(frames: list[Mapping[str, Any]]) -> dict[str, Any]:
+    import numpy as np
 
-
-def _write_csv(file: Any, frames: Iterator[Mapping[str, Any]]) -> int:
-    """Write the predictions under one header; returns the rows."""
-    writer, rows = csv.writer(file, lineterminator="\n"), 0
-    for number, columns in enumerate(frames):
-        if number == 0:
-            writer.writerow(columns)
-        writer.writerows(zip(*(_cells(column) for column in columns.values()), strict=True))
-        rows += len(next(iter(columns.values())))
-    return rows
-
-
-def _to_parquet(text: Path, out: Path, classes: bool) -> None:
-    """Turn a CSV file of predictions into Parquet: classes as text, all else as numbers."""
-    import duckdb
-
-    from ..data.read.database import escaped, literal
-
-    reader = f"read_csv({literal(escaped(text))}, header = true, all_varchar = true)"
-    first = "prediction" if classes else "CAST(prediction AS DOUBLE) AS prediction"
-    query = f"SELECT {first}, CAST(COLUMNS(* EXCLUDE (prediction)) AS DOUBLE) FROM {reader}"
-    limits: Any = {"memory_limit": "768MB", "temp_directory": str(out) + ".spilled"}
-    with duckdb.connect(config=limits) as connection:
-        if len(connection.execute(f"DESCRIBE FROM {reader}").fetchall()) == 1:
-            query = f"SELECT {first} FROM {reader}"
-        connection.execute(f"COPY ({query}) TO {literal(str(out))} (FORMAT parquet)")
-
-
-def _cells(column: Any) -> list[Any]:
-    """Numbers to six significant digits, which is what a float32 network has to say."""
-    return [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in column.tolist()]
+    return {name: np.concatenate([frame[name] for frame in frames]) for name in frames[0]}

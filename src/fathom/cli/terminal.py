@@ -1,15 +1,18 @@
 """What the command line writes with: consoles, tables and JSON."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.box import Box
 from rich.console import Console
 from rich.table import Table
+
+from ..look import format_count
 
 #: No text is set wider than this.
 MAX_WIDTH = 100
@@ -62,6 +65,31 @@ def print_table(
     for row in rows:
         table.add_row(*row)
     console().print(table)
+
+
+@contextlib.contextmanager
+def counting(what: str, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """Count on standard error while something long goes on, in a terminal only; the line goes when it is done.
+
+    Args:
+        what: what is counted.
+        shown: whether to show anything.
+
+    Yields:
+        A function that takes how many more there are.
+    """
+    out = console(stderr=True)
+    with contextlib.ExitStack() as stack:
+        done = 0
+        status = stack.enter_context(out.status("")) if shown and out.is_terminal else None
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            if status is not None:
+                status.update(f"{format_count(done)} {what}")
+
+        yield count
 
 
 def print_json(value: Any) -> None:

@@ -150,7 +150,7 @@ def build_target(column: RawColumn, schema: Schema) -> np.ndarray:
         hint = f"; did you mean {close[0]!r}" if close else ""
         known = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
         raise DataError(
-            f"target {column.name!r}, row {row + 1}: {texts[row]!r} is none of the classes learned "
+            f"target {column.name!r}, row {column.first + row + 1}: {texts[row]!r} is none of the classes learned "
             f"({known}){hint}"
         )
     return np.fromiter(map(index.__getitem__, texts), np.int32, len(texts))

@@ -4,6 +4,7 @@ How many inputs there are, and what each means, follows from the schema alone; t
 scales, the whitening matrix) are fitted on training rows only.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ class Encoder:
         frequency: float64 [slots of all categories], the share of the training rows that each has.
         target_center: float64 [1], mean of the regression target on the training rows; 0 for classes.
         target_scale: float64 [1], its standard deviation; 1 for classes.
+        room: continuous inputs and other inputs that there are at least: what the schema leaves over of them is
+            blank, always 0, so that tables of different widths have inputs of one shape.
     """
 
     schema: Schema
@@ -45,6 +48,7 @@ class Encoder:
     frequency: np.ndarray
     target_center: np.ndarray
     target_scale: np.ndarray
+    room: tuple[int, int] = (0, 0)
 
     @classmethod
     def fit(
@@ -55,6 +59,7 @@ class Encoder:
         *,
         scaling: str = "standardize",
         target: np.ndarray | None = None,
+        weight: np.ndarray | None = None,
     ) -> "Encoder":
         """Fit to some rows of a table.
 
@@ -64,6 +69,8 @@ class Encoder:
             rows: the training rows; no other row is looked at.
             scaling: how numeric inputs are conditioned, one of `fathom.data.SCALINGS`.
             target: float64 [rows of the table], to standardize a regression target; None for classes.
+            weight: float64 [rows of the table], how often each row counts; once if None. Medians, and the
+                quartiles of "robust", count every row once.
 
         Returns:
             The encoder. Cost: that of the scaling.
@@ -87,37 +94,47 @@ class Encoder:
         numeric = table.numeric[rows]
         median = _medians(numeric)
         values = _continuous(schema, np.where(np.isnan(numeric), median, numeric))
+        count = None if weight is None else weight[rows]
         counts = [
-            np.bincount(table.categorical[rows, place], minlength=column.slots)
+            np.bincount(table.categorical[rows, place], count, minlength=column.slots)
             for place, column in enumerate(schema.categorical)
         ]
-        frequency = np.concatenate([np.zeros(0), *counts]) / len(rows)
+        frequency = np.concatenate([np.zeros(0), *counts]) / (len(rows) if count is None else count.sum())
         goal = np.zeros((1, 1)) if target is None else np.asarray(target, dtype=np.float64)[rows][:, None]
-        return cls(schema, median, Scaling.fit(scaling, values), frequency, *moments(goal))
+        spread = moments(goal, None if target is None else count)
+        return cls(schema, median, Scaling.fit(scaling, values, count), frequency, *spread)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """What each input means, in order; under "pca" the numeric ones are pc1, pc2, …."""
+        """What each input means, in order; under "pca" the numeric ones are pc1, pc2, …; "" for a blank one."""
         names = _continuous_names(self.schema)
         if self.scaling.name == "pca":
             names = [f"pc{place + 1}" for place in range(len(names))]
+        names += [""] * (self.continuous - len(names))
         names += [column.name for column in self.schema.numeric if column.kind == "boolean"]
         names += [f"{column.name} is missing" for column in self.schema.numeric if column.has_missing]
         for column in self.schema.categorical:
             names += [f"{column.name}={category}" for category in _slot_names(column)]
         for column in self.schema.text:
             names += [f"{column.name} words {place}" for place in range(column.buckets)]
-        return tuple(names)
+        return (*names, *[""] * (self.continuous + self.room[1] - len(names)))
 
     @property
     def continuous(self) -> int:
-        """How many inputs, the first ones, are conditioned numbers; the others are flags and counts."""
-        return len(_continuous_names(self.schema))
+        """How many inputs, the first ones, are conditioned numbers or blank; the others are flags and counts."""
+        return max(len(_continuous_names(self.schema)), self.room[0])
 
     @property
     def features(self) -> int:
         """How many inputs there are; the same for every fold, since the schema decides it."""
         return len(self.feature_names)
+
+    @property
+    def filled(self) -> tuple[int, int]:
+        """How many of the continuous inputs, the first ones, and of the others are not blank."""
+        continuous = len(_continuous_names(self.schema))
+        names = dataclasses.replace(self, room=(0, 0)).feature_names
+        return continuous, len(names) - continuous
 
     def encode(self, table: Table) -> np.ndarray:
         """The inputs of every row of a table that follows the schema.
@@ -133,8 +150,8 @@ class Encoder:
         filled = np.where(missing, self.median, table.numeric)
         values = self.scaling.apply(_continuous(self.schema, filled))
         inputs = np.zeros((len(table), self.features), dtype=np.float32)
-        start = values.shape[1]
-        inputs[:, :start] = values
+        inputs[:, : values.shape[1]] = values
+        start = self.continuous
         for block in (
             filled[:, [column.kind == "boolean" for column in kinds]],
             missing[:, [column.has_missing for column in kinds]],
@@ -163,6 +180,8 @@ class Encoder:
     def arrays(self) -> dict[str, np.ndarray]:
         """The fitted numbers by name, to be stored beside the schema."""
         own = {name: getattr(self, name) for name in _OWN_ARRAYS}
+        if any(self.room):
+            own["room"] = np.array(self.room)
         return {**own, **{f"scaling.{name}": array for name, array in self.scaling.arrays().items()}}
 
     @classmethod
@@ -188,7 +207,8 @@ class Encoder:
             raise DataError(
                 f"the stored encoder lacks {absent.args[0]}; it was written incompletely"
             ) from None
-        return cls(schema, median, fitted, frequency, center, scale)
+        room = (int(size) for size in arrays.get("room", (0, 0)))
+        return cls(schema, median, fitted, frequency, center, scale, tuple(room))
 
     def _one_hot(self, codes: np.ndarray, inputs: np.ndarray, start: int) -> int:
         """Fill in one input a slot from `start` on; where the next block starts."""

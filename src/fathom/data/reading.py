@@ -226,7 +226,7 @@ def match_labels(column: RawColumn, known: Collection[str], where: str) -> tuple
     written[:] = [renamed.get(text, text) for text in column.values]
     shown = ", ".join(f"{label!r} is {same!r}" for label, same in list(renamed.items())[:3])
     more = ", …" if len(renamed) > 3 else ""
-    return RawColumn(column.name, "text", written), (
+    return dataclasses.replace(column, values=written), (
         f"{where}: labels that are written otherwise are matched: {shown}{more}",
     )
 

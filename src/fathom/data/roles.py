@@ -76,7 +76,8 @@ def row_weights(column: RawColumn) -> np.ndarray:
     if len(bad):
         said = "has no value" if np.isnan(weights[bad[0]]) else f"is {weights[bad[0]]:g}"
         raise DataError(
-            f"column {column.name!r}, row {bad[0] + 1}: the weight {said}; give a number from 0 up in each row"
+            f"column {column.name!r}, row {column.first + bad[0] + 1}: the weight {said}; "
+            "give a number from 0 up in each row"
         )
     if not weights.any():
         raise DataError(f"column {column.name!r}: every weight is 0; give some rows a weight above 0")

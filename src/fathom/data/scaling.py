@@ -61,12 +61,13 @@ class Scaling:
     places: np.ndarray
 
     @classmethod
-    def fit(cls, name: str, values: np.ndarray) -> "Scaling":
+    def fit(cls, name: str, values: np.ndarray, weight: np.ndarray | None = None) -> "Scaling":
         """Fit to the training rows.
 
         Args:
             name: one of `SCALINGS`.
             values: float64 [rows, n], finite.
+            weight: how often each row counts, above 0; once if None. "robust" counts every row once.
 
         Returns:
             The scaling. Cost: O(rows n), times log rows for the quantiles, O(n³) for a whitening.
@@ -83,18 +84,18 @@ class Scaling:
         center, scale = np.zeros(count), np.ones(count)
         rotation, knots, places = np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0))
         if name == "quantile" and count:
-            knots, places = _places(values)
+            knots, places = _places(values, weight)
         elif name == "robust" and count:
             center, scale = _quartiles(values)
         elif name not in ("quantile", "robust", "none"):
-            center, scale = moments(values)
+            center, scale = moments(values, weight)
         if name == "shared" and scale.size:
             varying = np.ptp(values, axis=0) > 0
             size = float(scale[varying].max(initial=1e-300))  # out of the squares, which could overflow
             if varying.any():
                 scale[varying] = size * np.sqrt(np.square(scale[varying] / size).mean())
         if name in _WHITENINGS and count:
-            rotation = whitening((values - center) / scale, name)
+            rotation = whitening((values - center) / scale, name, weight)
         return cls(name, center, scale, rotation, knots, places)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
@@ -137,18 +138,20 @@ class Scaling:
         return ndtri(np.clip(found, _TAIL, 1.0 - _TAIL))
 
 
-def whitening(values: np.ndarray, scaling: str) -> np.ndarray:
+def whitening(values: np.ndarray, scaling: str, weight: np.ndarray | None = None) -> np.ndarray:
     """The matrix W for which cov(W z) = I over the rows of `values`.
 
     Args:
         values: float64 [rows, features], mean zero.
         scaling: "pca" (directions of falling variance), "zca" (symmetric: as near to z as can be), "cholesky"
             (lower triangular: feature k uses features 1…k).
+        weight: how often each row counts; once if None.
 
     Returns:
         float64 [features, features].
     """
-    covariance = values.T @ values / len(values)
+    counted = values if weight is None else values * (weight / weight.mean())[:, None]
+    covariance = counted.T @ values / len(values)
     variances, directions = np.linalg.eigh(covariance)
     variances, directions = variances[::-1], directions[:, ::-1]
     varies = variances > NULL_VARIANCE * max(variances[0], 1e-300)
@@ -165,15 +168,19 @@ def whitening(values: np.ndarray, scaling: str) -> np.ndarray:
     return directions @ rotated if scaling == "zca" else rotated
 
 
-def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column; deviation 1 where it is constant."""
+def moments(values: np.ndarray, weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, rows counted by weight; deviation 1 where it is constant."""
     if values.shape[1] == 0:
         return np.zeros(0), np.ones(0)
     # Divided by the largest magnitude first, so that squares neither overflow nor vanish.
     size = np.abs(values).max(axis=0)
     size = np.where(size > 0, size, 1.0)
     unit = values / size
-    center, deviation = unit.mean(axis=0), unit.std(axis=0)
+    if weight is None:
+        center, deviation = unit.mean(axis=0), unit.std(axis=0)
+    else:
+        center = np.average(unit, axis=0, weights=weight)
+        deviation = np.sqrt(np.average(np.square(unit - center), axis=0, weights=weight))
     constant = deviation <= 1e-12
     return center * size, np.where(constant, 1.0, deviation * size)
 
@@ -186,14 +193,14 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return center, np.where(scale > 0, scale, 1.0)
 
 
-def _places(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _places(values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Knots and their places among the rows, [n, quantiles]; a column with fewer values repeats its last."""
     count = values.shape[1]
     most = int(np.clip(_QUANTILES // count, _LEAST_QUANTILES, _MOST_QUANTILES))
     knots, places = np.empty((count, most)), np.empty((count, most))
     for column in range(count):
-        distinct, twins = np.unique(values[:, column], return_counts=True)
-        room = np.sqrt(twins)
+        distinct, which = np.unique(values[:, column], return_inverse=True)
+        room = np.sqrt(np.bincount(which, weight))
         place = (np.cumsum(room) - room / 2) / room.sum()
         if len(distinct) > most:
             even = np.linspace(place[0], place[-1], most)

@@ -206,6 +206,8 @@ class Cohort:
         """The order of the rows for each (seed, fold) still needed, and where the run is, on the devices."""
         length = self.kind.steps * self.kind.batch
         spec, host = self.spec, self.feed.host
+        steps = host.call_steps(spec.batch_size)
+        filled = steps * self.kind.batch  # where there is room for more, the rest is never read
         if host.windows is not None:
             orders = host.windows.order(self.number, length)[None]
         else:
@@ -213,8 +215,8 @@ class Cohort:
             orders = np.zeros((power_of_two(len(self._pairs)), length), dtype=np.int32)
             needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in self.alive}
             for seed, fold in needed:
-                orders[self._pairs[seed, fold]] = epoch_order(host, seed, fold, self.epoch, length)
-        now = np.array([self.epoch, self.number * self.kind.steps], np.int32)
+                orders[self._pairs[seed, fold], :filled] = epoch_order(host, seed, fold, self.epoch, filled)
+        now = np.array([self.epoch, self.number * steps, steps], np.int32)
         return put(self.mesh, orders, REPLICATED), put(self.mesh, now, REPLICATED)
 
     def advance(self) -> EpochReport | None:
@@ -306,12 +308,15 @@ class Cohort:
         """Leave no member in a lane, after `epoch` epochs."""
         self._blocks, self._where, self.epoch = [], np.zeros(0, dtype=int), epoch
 
-    def member_slots(self) -> tuple[dict[str, Any], np.ndarray]:
-        """The state of the members in lanes, on the host, [members, ...], and their positions, both in order."""
+    def member_slots(self, *names: str) -> tuple[dict[str, Any], np.ndarray]:
+        """The state of the members in lanes, on the host, [members, ...], and their positions, both in order.
+
+        Args:
+            names: the entries of the slots that are wanted; none for all.
+        """
         filled, lead = self._filled(), len(self._lead)
-        host = [
-            jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[lead:]), b.slots) for b in self._blocks
-        ]
+        slots = [{name: (b.slots or {})[name] for name in names or (b.slots or {})} for b in self._blocks]
+        host = [jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[lead:]), s) for s in slots]
         return jax.tree.map(lambda *parts: np.concatenate(parts)[filled], *host), self._where[filled]
 
     def load_slots(self, slots: Mapping[str, Any], held: np.ndarray, wanted: np.ndarray, epoch: int) -> None:
@@ -357,7 +362,7 @@ class _Block:
 
 def lane_kind(feed: Feed, width: int, batch_size: int) -> LaneKind:
     """How lanes of a width run on a feed."""
-    return LaneKind(width, feed.call_steps(batch_size), feed.batch_rows(batch_size))
+    return LaneKind(width, feed.most_steps(batch_size), feed.batch_rows(batch_size), roomy=feed.room > 0)
 
 
 def block_lanes(members: int, width: int, devices: int) -> int:

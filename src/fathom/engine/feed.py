@@ -27,6 +27,8 @@ class Feed:
             epoch's start.
         windows: where the training rows are read from, if memory does not hold them: `examples` then has
             one fold, a blank row and the validation rows, and `train` is not read.
+        room: training rows that the programs are made for, if that is more than there are: one program then
+            serves every number of rows up to it, and an epoch takes the steps that its own rows need.
     """
 
     examples: Any
@@ -34,6 +36,7 @@ class Feed:
     validation: np.ndarray | None
     blank: int | None = None
     windows: Windows | None = None
+    room: int = 0
 
     @classmethod
     def of(cls, train: Any, validation: Any = None) -> "Feed":
@@ -89,11 +92,15 @@ class Feed:
         """Steps in a call of a program."""
         return -(-self.call_rows // self.batch_rows(batch_size))
 
+    def most_steps(self, batch_size: int) -> int:
+        """Steps in a call that has as many rows as there is room for."""
+        return -(-max(self.room, self.call_rows) // self.batch_rows(batch_size))
+
     def batch_rows(self, batch_size: int) -> int:
-        """Rows in a batch: `batch_size`, or all training rows of a call where there are fewer."""
+        """Rows in a batch: `batch_size`, or all that a call has room for where that is less."""
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise UsageError(f"batch_size={batch_size!r} is not allowed; give a whole number, 1 or more")
-        return min(batch_size, self.call_rows)
+        return min(batch_size, max(self.room, self.call_rows))
 
     @property
     def nbytes(self) -> int:

@@ -47,6 +47,8 @@ class Functions:
         greater_is_better: whether a larger score is better.
         watch: the validation metric, lower is better, whose best epoch is kept; the score's if empty. A share
             of right answers jumps by chance from epoch to epoch; the loss tells the best epoch with less noise.
+        described: everything that they were made from, in words, so that equal words mean equal functions in any
+            process with the same source; "" where nobody can say it.
     """
 
     init: Callable[[Any, Settings], Any]
@@ -59,6 +61,7 @@ class Functions:
     score: str = "score"
     greater_is_better: bool = True
     watch: str = ""
+    described: str = ""
 
     @property
     def rising(self) -> bool:

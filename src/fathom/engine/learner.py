@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ..catalogue import Catalogue
 from ..models import Architecture
 from ..nn import set_dropout
 from ..objectives import METRICS, loss_of
@@ -28,6 +29,7 @@ from .functions import Functions, abstract_key, is_array_or_shape
 from .packing import Packing
 
 OPTIONAL = ("dropout", "input_noise", "label_smoothing", "l1", "l2")  # left out of a program where neutral
+_PLAIN = (str, int, float, bool, tuple, type(None))  # settings whose words say all of them
 _CHUNK = 4096  # rows that a forward pass without gradients takes at once
 
 
@@ -45,6 +47,8 @@ class LearnerSpec:
         loss: ``loss(outputs, targets) -> [batch]`` in place of the task's; None for the task's.
         active: which of `OPTIONAL` some member has off its neutral value; the work for the others is left
             out of the program.
+        blanks: whether some inputs may be blank (always 0); the settings "filled" and "filled_others" then say how
+            many of the task's continuous inputs, and of the others, are not.
     """
 
     architecture: Architecture
@@ -55,6 +59,7 @@ class LearnerSpec:
     decay: str = "scheduled"
     loss: Callable[..., Any] | None = None
     active: frozenset[str] = frozenset()
+    blanks: bool = False
 
 
 class Network:
@@ -79,9 +84,14 @@ class Network:
         """How many numbers are learned."""
         return sum(leaf.size for leaf in jax.tree.leaves(self._params))
 
-    def initialize(self, key: Any, scale: Any) -> tuple[dict[str, Any], Any, Any]:
-        """First parameters (packed; matrices times `scale`), carried arrays, and the module's state."""
+    def initialize(self, key: Any, scale: Any, real: Any = None) -> tuple[dict[str, Any], Any, Any]:
+        """First parameters (packed; matrices times `scale`), carried arrays, and the module's state.
+
+        `real` says which inputs are not blank; all of them if None.
+        """
         module, state = self._spec.architecture.initialize(self._spec.task, key)
+        if real is not None:
+            module = self._spec.architecture.without_blanks(module, real)
         params = jax.tree.map(
             lambda w: w * scale if w.ndim >= 2 else w, eqx.filter(module, eqx.is_inexact_array)
         )
@@ -136,7 +146,18 @@ def functions_for(spec: LearnerSpec) -> Functions:
         watch="loss"
         if METRICS[spec.task.metric].greater_is_better and spec.task.kind == "classification"
         else "",
+        described=_described(spec),
     )
+
+
+def _described(spec: LearnerSpec) -> str:
+    """A spec in words; "" if code that is not Fathom's has a part in it."""
+    architecture = spec.architecture
+    own = type(architecture).__module__.startswith("fathom.") and spec.loss is None and not Catalogue.others
+    plain = all(isinstance(value, _PLAIN) for value in vars(architecture).values())
+    if not (own and plain):
+        return ""
+    return f"{dataclasses.replace(spec, active=frozenset())} {sorted(spec.active)}"
 
 
 def per_example_loss(spec: LearnerSpec) -> Callable[..., Any]:
@@ -165,7 +186,9 @@ def _rule(spec: LearnerSpec, network: Network, settings: Any) -> Any:
 
 def _init(spec: LearnerSpec, network: Network, key: Any, settings: Any) -> dict[str, Any]:
     weights_key, steps_key = jax.random.split(key)
-    params, carried, state = network.initialize(weights_key, settings["init_scale"])
+    params, carried, state = network.initialize(
+        weights_key, settings["init_scale"], _real_inputs(spec, settings)
+    )
     member = {
         "params": params,
         "carried": carried,
@@ -177,6 +200,17 @@ def _init(spec: LearnerSpec, network: Network, key: Any, settings: Any) -> dict[
         "scale": settings["target_scale"],
     }
     return {**member, "plateau": plateau_init()} if spec.schedule == "plateau" else member
+
+
+def _real_inputs(spec: LearnerSpec, settings: Any) -> Any:
+    """Which inputs are not blank, bool [features]; None where all are."""
+    if not spec.blanks:
+        return None
+    continuous = spec.task.size if spec.task.continuous is None else spec.task.continuous
+    place = jnp.arange(spec.task.size, dtype=jnp.float32)
+    return jnp.where(
+        place < continuous, place < settings["filled"], place - continuous < settings["filled_others"]
+    )
 
 
 def _restart(spec: LearnerSpec, network: Network, member: Any, kept: Any, settings: Any) -> dict[str, Any]:
@@ -200,7 +234,9 @@ def _objective(
     noise_key, model_key = jax.random.split(key)
     x = batch["x"]
     if "input_noise" in spec.active:
-        x = x + settings["input_noise"] * jax.random.normal(noise_key, x.shape, x.dtype)
+        noise = settings["input_noise"] * jax.random.normal(noise_key, x.shape, x.dtype)
+        real = _real_inputs(spec, settings)
+        x = x + (noise if real is None else jnp.where(real[None], noise, jnp.zeros((), x.dtype)))
     outputs, state = module(x, key=model_key, state=member["net"], inference=False)
     losses = per_example_loss(spec)(outputs, batch["y"], settings["label_smoothing"])
     # Divided by the rows and not by their weight: a batch without heavy rows must not count as much as another.

@@ -19,6 +19,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..errors import UsageError
+from . import stored
 from .functions import KEY_KIND, Functions, Packer, abstract_key, run_step
 
 # What the engine keeps of a member beside its state, with its type and what it is before the first epoch.
@@ -31,6 +32,7 @@ _SCALARS = {
     "stopped": (np.bool_, False),
     "last_loss": (np.float32, np.nan),
 }
+_MOST_EFFORT = 3  # XLA's own choice
 SHARDED, REPLICATED = PartitionSpec("device"), PartitionSpec()
 Slot = dict[str, Any]
 
@@ -43,11 +45,13 @@ class LaneKind:
         width: members advanced together.
         steps: steps in a call of a program: in an epoch, or in a window of one.
         batch: rows in a batch.
+        roomy: whether `steps` is the most there is room for, and how many are taken a number in the program.
     """
 
     width: int
     steps: int
     batch: int
+    roomy: bool = False
 
 
 @functools.lru_cache(maxsize=8)
@@ -63,11 +67,23 @@ class Program:
         name: what the plan calls it.
         function: the function.
         donate: positions of the arguments whose memory the result may take over.
+        described: what the function was made from, if that says all of it: the program is then kept on disk.
+        effort: how hard LLVM tries on a CPU, 0 to 3; less makes a program sooner that runs too little to repay more.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], donate: tuple[int, ...] = ()):
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        donate: tuple[int, ...] = (),
+        described: str = "",
+        effort: int = _MOST_EFFORT,
+    ):
         self.name = name
-        self._jitted = jax.jit(function, donate_argnums=donate)
+        self._described = described and f"{name} {effort} {described}"
+        options = {"xla_backend_optimization_level": effort} if effort < _MOST_EFFORT else None
+        function = stored.named(function, name, self._described)
+        self._jitted = jax.jit(function, donate_argnums=donate, compiler_options=options)
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def compiled(self, *args: Any) -> Callable[..., Any]:
@@ -75,7 +91,8 @@ class Program:
         leaves, tree = jax.tree.flatten(args)
         shapes = (tree, tuple((np.shape(a), np.dtype(a.dtype), a.sharding) for a in leaves))
         if shapes not in self._compiled:
-            self._compiled[shapes] = self._jitted.lower(*args).compile()
+            made = stored.fetch(self._described, args)
+            self._compiled[shapes] = made or stored.compiled(self._described, self._jitted.lower(*args), args)
         return self._compiled[shapes]
 
     def __call__(self, *args: Any) -> Any:
@@ -161,8 +178,10 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
     if functions.measure is not None:
         device = functools.partial(_device_measure, functions, layout, kind)
         measure = Program("measure", _sharded(device, mesh, "sssssrr"))
-    epoch, window = (Program(name, function, donate=(0,)) for name, function in trained.items())
-    return Programs(Program("init", init), epoch, window, measure, layout, best)
+    stores = functions.described and mesh.devices.flat[0].platform == "cpu"  # tried nowhere else
+    described = f"{functions.described} {names} {kind}" if stores else ""
+    epoch, window = (Program(name, run, (0,), described, effort=1) for name, run in trained.items())
+    return Programs(Program("init", init, (), described, effort=1), epoch, window, measure, layout, best)
 
 
 def _sharded(function: Callable[..., Any], mesh: Mesh, layout: str) -> Callable[..., Any]:
@@ -219,17 +238,20 @@ def _device_train(
     `train` is what happens to a lane: `_lane_epoch` or `_lane_window`.
 
     Shapes: slots, settings, fold, order [lanes, (width,) ...]; count [1]; orders [orders, steps * batch];
-    examples [folds or 1, rows, ...]; validation [folds, rows] or None; now the epoch's number and that of
-    the call's first step.
+    examples [folds or 1, rows, ...]; validation [folds, rows] or None; now the epoch's number, that of the
+    call's first step, and the steps that it takes.
     """
     # Under an inlined jit the lane is traced once, though its shapes are asked for before it is run.
     traced = jax.jit(functools.partial(train, functions, layout, best, kind), inline=True)
     lane = functools.partial(traced, orders, examples, validation, now)
     blank = _blank(lambda *lanes: lane(*lanes)[1], slots, settings, fold, order)
+    barrier = jax.lax.optimization_barrier
 
     def body(index, carry):
         slots, reports = carry
-        slot, report = lane(*_read((slots, settings, fold, order), index))
+        # Barriers keep the compiler from fusing a lane with what surrounds it, which depends on how many lanes there
+        # are: at little effort the last bits of its sums would come to depend on that too.
+        slot, report = barrier(lane(*barrier(_read((slots, settings, fold, order), index))))
         return _write(slots, slot, index), _write(reports, report, index)
 
     return jax.lax.fori_loop(0, count[0], body, (slots, blank))
@@ -273,10 +295,8 @@ def _lane_epoch(
     functions, layout, best, kind, orders, examples, validation, now, slot, settings, fold, order
 ):
     """One epoch of one lane: every step, the evaluation, what is kept, what is reported."""
-    carried, train = _lane_steps(
-        functions, layout, kind, orders, examples, now[1], slot, settings, fold, order
-    )
-    last = now[1] + kind.steps - 1
+    carried, train = _lane_steps(functions, layout, kind, orders, examples, now, slot, settings, fold, order)
+    last = now[1] + now[2] - 1
     finish = functools.partial(_finish_epoch, functions, layout, best, examples, validation, now[0], last)
     return _per_member(kind, finish)(slot, *carried, train, settings, fold)
 
@@ -286,18 +306,16 @@ def _lane_window(
 ):
     """The steps of one lane on a window that is not its epoch's last."""
     del best, validation
-    carried, train = _lane_steps(
-        functions, layout, kind, orders, examples, now[1], slot, settings, fold, order
-    )
+    carried, train = _lane_steps(functions, layout, kind, orders, examples, now, slot, settings, fold, order)
 
     def finish(slot, leaves, diverged, last_loss):
-        leaves, diverged, last_loss = _frozen(slot, leaves, diverged, last_loss, now[1] + kind.steps - 1)
+        leaves, diverged, last_loss = _frozen(slot, leaves, diverged, last_loss, now[1] + now[2] - 1)
         return {**slot, "state": leaves, "diverged": diverged, "last_loss": last_loss}
 
     return _per_member(kind, finish)(slot, *carried), {"train": train}
 
 
-def _lane_steps(functions, layout, kind, orders, examples, first, slot, settings, fold, order):
+def _lane_steps(functions, layout, kind, orders, examples, now, slot, settings, fold, order):
     """The steps of a call: what they carry (state, step of divergence, last loss), and the mean of what they tell."""
     each = functools.partial(_per_member, kind)
     rows = each(lambda index: orders[index].reshape(kind.steps, kind.batch))(order)
@@ -314,9 +332,23 @@ def _lane_steps(functions, layout, kind, orders, examples, first, slot, settings
         return step(carry, (spread, batch_rows))
 
     start = (slot["state"], slot["diverged"], slot["last_loss"])
-    numbers = first + jnp.arange(kind.steps, dtype=jnp.int32)
+    if kind.roomy:
+        return _counted(lambda carry, i: scanned(carry, (now[1] + i, rows[i])), start, now[2])
+    numbers = now[1] + jnp.arange(kind.steps, dtype=jnp.int32)
     carried, train = jax.lax.scan(scanned, start, (numbers, rows))
     return carried, jax.tree.map(lambda a: a.mean(0), train)
+
+
+def _counted(step, start, count):
+    """What `count` steps, a number in the program, carry, and the mean of what they tell."""
+    told = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(step, start, jnp.int32(0))[1])
+
+    def body(index, both):
+        carry, metrics = step(both[0], index)
+        return carry, jax.tree.map(jnp.add, both[1], metrics)
+
+    carried, sums = jax.lax.fori_loop(0, count, body, (start, told))
+    return carried, jax.tree.map(lambda a: a / count.astype(a.dtype), sums)
 
 
 def take(examples: Any, fold: Any, rows: Any) -> Any:

@@ -285,24 +285,33 @@ class Training:
         Raises:
             KeyError: if the member was dropped.
         """
-        return self.slots([member])[member]
+        programs = self._home[member][0].programs
+        raw = self._raw([member])[member]
+        return {
+            **raw,
+            "best": programs.best.unpack(raw["best"]),
+            "state": programs.state.unpack(raw["state"]),
+        }
 
-    def slots(self, members: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """`slot` of several members at once."""
+    def kept(self, members: Sequence[int]) -> dict[int, Any]:
+        """What was kept of the best epoch of each of some members that were not dropped."""
+        raw = self._raw(members, "best")
+        return {m: self._home[m][0].programs.best.unpack(slot["best"]) for m, slot in raw.items()}
+
+    def _raw(self, members: Sequence[int], *names: str) -> dict[int, dict[str, Any]]:
+        """Entries of the slots of some members, all if none is named."""
         found: dict[int, dict[str, Any]] = {}
         for cohort in self.cohorts:
             wanted = [m for m in members if self._home[m][0] is cohort]
             if not wanted:
                 continue
-            slots, where = cohort.member_slots() if len(cohort.alive) else ({}, np.array([], int))
+            slots, where = cohort.member_slots(*names) if len(cohort.alive) else ({}, np.array([], int))
             index = {cohort.spec.members[p]: i for i, p in enumerate(where.tolist())}
             for member in wanted:
                 if member in index:
-                    raw = jax.tree.map(lambda a, i=index[member]: a[i, ...], slots)
+                    found[member] = jax.tree.map(lambda a, i=index[member]: a[i, ...], slots)
                 else:
-                    raw = self._resting[member]
-                best, state = cohort.programs.best, cohort.programs.state
-                found[member] = {**raw, "best": best.unpack(raw["best"]), "state": state.unpack(raw["state"])}
+                    found[member] = self._resting[member]
         return found
 
     def save(self, after: float = 0.0) -> None:

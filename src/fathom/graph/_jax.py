@@ -62,16 +62,21 @@ def is_jax_function(jaxpr: jex.Jaxpr) -> bool:
 def scopes_of(equation: jex.JaxprEqn) -> str:
     """The named scopes around an equation, as ``outer/inner``; transformations are left out.
 
-    Equinox's own are, too: they name a layer's class, not which layer it is.
+    So are those that are no layer's name: of an einsum, which is its formula, and of Equinox, a layer's class.
     """
     scopes = _TRANSFORM.sub("", str(equation.source_info.name_stack)).split("/")
-    return "/".join(scope for scope in scopes if scope and not scope.startswith("eqx."))
+    return "/".join(s for s in scopes if s and not s.startswith("eqx.") and "->" not in s)
 
 
 def evaluator(equation: jex.JaxprEqn, jaxpr: jex.Jaxpr) -> Callable[..., list[Any]]:
     """One equation as a function of all of its inputs to a list of outputs; its own literals are built in."""
     places = [i for i, atom in enumerate(equation.invars) if not isinstance(atom, jex.Literal)]
-    inputs: list[Any] = [equation.invars[i] for i in places]
+    # Each place has a variable of its own: a product x x is a function of two factors like any other.
+    atoms: list[Any] = [
+        atom if isinstance(atom, jex.Literal) else jex.Var(atom.aval) for atom in equation.invars
+    ]
+    inputs = [atoms[i] for i in places]
+    equation = equation.replace(invars=atoms)
     alone = jex.Jaxpr(
         (), inputs, equation.outvars, [equation], equation.effects, jaxpr.debug_info.with_unknown_names()
     )

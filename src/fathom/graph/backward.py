@@ -97,6 +97,14 @@ class BackwardPass:
     def __repr__(self) -> str:
         return f"BackwardPass({self.graph.name}: loss {float(self.loss):.4g}, {self.plan})"
 
+    def draw(self, path: Any = None, **choices: Any) -> Any:
+        """Draw the graph with every value and every δ; see `fathom.graph.Graph.draw`."""
+        return self.graph.draw(path, backward=self, **choices)
+
+    def show(self) -> Any:
+        """The same drawing in a notebook, or printed as a tree in a terminal."""
+        return self.draw().show()
+
     def __getitem__(self, key: Node | Value) -> Any:
         """The δ of a node's first output or of a value; None where no gradient arrives."""
         return self.deltas[key]

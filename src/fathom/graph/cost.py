@@ -2,11 +2,14 @@
 
 An addition, a multiplication, a comparison and a call of exp each count one; a multiply-add counts two, so an
 [m, k] by [k, n] product counts 2 m k n. Moving data counts nothing. Positions where a convolution reads padding
-are counted like the others (they are computed on most devices).
+are counted like the others (they are computed on most devices); a transposed convolution, which reads zeros put
+between its inputs, counts each input with each entry of the filter.
 """
 
 import math
 from collections.abc import Callable
+
+import numpy as np
 
 from .nodes import Node
 
@@ -63,10 +66,25 @@ def _dot(node: Node) -> int:
 
 def _convolution(node: Node) -> int:
     # Every output number reads one filter: its spatial size times the input channels of its group.
-    spec = node.params["dimension_numbers"].rhs_spec
+    numbers = node.params["dimension_numbers"]
     kernel = node.inputs[1].shape
-    depth = math.prod(kernel) // kernel[spec[0]]
-    return 2 * node.outputs[0].size * depth // node.params.get("batch_group_count", 1)
+    depth = math.prod(kernel) // kernel[numbers.rhs_spec[0]]
+    count = 2 * node.outputs[0].size * depth // node.params.get("batch_group_count", 1)
+    for axis, holes in enumerate(node.params["lhs_dilation"]):
+        if holes > 1:
+            out = node.outputs[0].shape[numbers.out_spec[2 + axis]]
+            taps = kernel[numbers.rhs_spec[2 + axis]]
+            count = count * _met(node, axis, out, taps) // max(out * taps, 1)
+    return count
+
+
+def _met(node: Node, axis: int, out: int, taps: int) -> int:
+    """How many pairs of an output position and a tap meet an input, along an axis with zeros between inputs."""
+    inputs = node.inputs[0].shape[node.params["dimension_numbers"].lhs_spec[2 + axis]]
+    holes, before = node.params["lhs_dilation"][axis], node.params["padding"][axis][0]
+    stride, spread = node.params["window_strides"][axis], node.params["rhs_dilation"][axis]
+    places = np.arange(out)[:, None] * stride + np.arange(taps) * spread - before
+    return int(((places % holes == 0) & (places >= 0) & (places <= (inputs - 1) * holes)).sum())
 
 
 def _cubic(share: float) -> Callable[[Node], int]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..errors import UsageError
 from .build import Builder, Open, opener
+from .executions import executions, operations_run
 from .flow import annotate
 from .fold import Folded, fold
 from .modules import assign_modules
@@ -60,6 +61,19 @@ class Graph:
     def operations(self) -> int:
         """Arithmetic operations of one call: scans by their length, a cond by its dearest branch, a while once."""
         return self.block.operations
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether shapes tell the operations: nothing that counts is inside of a while, whose passes they do not."""
+        return not any(node.primitive == "while" and node.operations for node in self.nodes)
+
+    @cached_property
+    def measured_operations(self) -> int:
+        """Arithmetic operations at the arguments the graph was traced with, measured by running it once.
+
+        A while counts the passes that it makes, a cond the branch that is taken.
+        """
+        return operations_run(self.block, executions(self.block, self.env(self.concrete())))
 
     @cached_property
     def rules(self) -> Rules:
@@ -238,6 +252,23 @@ class Graph:
     def at(self, line: int) -> tuple[Node, ...]:
         """The nodes of a source line, by its number."""
         return tuple(node for node in self.nodes if node.line is not None and node.line.number == line)
+
+    def draw(self, path: Any = None, **choices: Any) -> Any:
+        """Draw the graph: a picture for a paper, a page for a browser, a tree for a terminal.
+
+        Args:
+            path: a file that ends in .svg, .png, .html or .txt; None to write none.
+            **choices: what `fathom.graph.draw.Drawing` takes: fold, depth, values, backward, nonfinite, color, width.
+
+        Returns:
+            The `fathom.graph.draw.Drawing`; notebooks show it.
+        """
+        from .draw import Drawing
+
+        drawing = Drawing(self, **choices)
+        if path is not None:
+            drawing.save(path)
+        return drawing
 
     def __repr__(self) -> str:
         return f"Graph({self.name}: {len(self.nodes)} nodes, {len(self.inputs)} inputs, {self.operations} operations)"

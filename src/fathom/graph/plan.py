@@ -1,6 +1,8 @@
 """What the backward pass will do, known before anything runs: rules, stored values, operations."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import UsageError
 from ._jax import scan_counts
@@ -19,7 +21,7 @@ class Plan:
         rules: the rules, traced once each.
         reached: for each node that the backward pass visits, its rule, by node id (None for an opened call).
         stored: the forward values that the rules read, in order; a value inside of a loop is stored at each step,
-            what is inside of a remat is computed again and not stored.
+            what is inside of a remat is computed again and not stored, but for what its policy saves.
         sums: how often δ of a value is a sum over several readers: for each value id the number of additions.
         operations: arithmetic operations of the rule of each node and of the additions, all steps, by node id.
         recomputed: operations that remat repeats.
@@ -86,12 +88,23 @@ def _walk(plan: Plan, block: Block, seeded: set[int], store: bool) -> None:
 def _rule(plan: Plan, node: Node, on: list[bool], store: bool) -> list[bool]:
     if node.primitive == "while":
         raise _through_while(node)
-    rule = plan.rules.of(node, tuple(i for i, is_on in enumerate(on) if is_on))
+    try:
+        rule = plan.rules.of(node, tuple(i for i, is_on in enumerate(on) if is_on))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise UsageError(
+            f"backward through {node.where}: JAX has no gradient of it ({_short(error)}); give the function "
+            "around it a rule with jax.custom_vjp, or keep what does not matter away with jax.lax.stop_gradient"
+        ) from error
     plan.reached[node.id] = rule
     plan.operations[node.id] = rule.operations * node.times
     if store:
         _store(plan, [node.inputs[i] for i in rule.ins] + [node.outputs[i] for i in rule.outs])
     return on
+
+
+def _short(error: Exception) -> str:
+    """The first sentence of a message."""
+    return str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
 def _store(plan: Plan, values: list[Value]) -> None:
@@ -123,12 +136,8 @@ def _inside(plan: Plan, node: Node, on: list[bool], seeded: set[int], store: boo
         return on
     block = node.blocks[0]
     if node.kind == "remat":
-        if store:
-            _store(plan, list(node.inputs))
-        plan.recomputed += block.operations * node.times
-        plan.operations[node.id] = block.operations * node.times
         inner = {v.id for v, out in zip(block.outputs, outs, strict=True) if out}
-        _walk(plan, block, inner, store=False)
+        _remat(plan, node, inner, store)
         return [value.id in inner for value in block.inputs]
     consts, carried = scan_counts(node.equation)
     inner = set()
@@ -144,6 +153,42 @@ def _inside(plan: Plan, node: Node, on: list[bool], seeded: set[int], store: boo
             _store(plan, [node.inputs[i]])
     always = [value.id in plan.active for value in block.inputs[: consts + carried]]
     return [*always, *(value.id in inner for value in block.inputs[consts + carried :])]
+
+
+def _remat(plan: Plan, node: Node, seeded: set[int], store: bool) -> None:
+    """Plan what is inside of a remat: what is saved, and what is computed again for the rules to read."""
+    block, policy = node.blocks[0], node.params.get("policy")
+    outside, plan.stored = plan.stored, {}
+    _walk(plan, block, seeded, store=True)
+    read, plan.stored = plan.stored, outside
+    within = {value.id for deep in _deep(node) for value in deep.outputs}
+    # What comes in is read where it is: outside.
+    saved, again = [value for value in read.values() if value.id not in within], 0
+    wanted = set(read)
+    for inner in reversed(block.nodes):
+        made = [value.id for deep in (inner, *_deep(inner)) for value in deep.outputs]
+        if wanted.isdisjoint(made):
+            continue
+        if not inner.blocks and policy is not None and _is_saved(policy, inner):
+            saved += [value for value in inner.outputs if value.id in wanted]
+            continue
+        again += inner.operations
+        wanted |= {value.id for value in inner.inputs}
+    plan.recomputed += again * node.times
+    plan.operations[node.id] = again * node.times
+    if store:
+        into = zip(node.inputs, block.inputs, strict=True)
+        _store(plan, [*(outer for outer, value in into if value.id in wanted), *saved])
+
+
+def _deep(node: Node) -> list[Node]:
+    return [deep for block in node.blocks for deep in block.walk()]
+
+
+def _is_saved(policy: Callable[..., Any], node: Node) -> bool:
+    """Whether a policy of `jax.checkpoint` saves what a node computes, or moves it to another memory."""
+    answer = policy(node.equation.primitive, *(value.aval for value in node.inputs), **node.params)
+    return answer if isinstance(answer, bool) else "Recompute" not in type(answer).__name__
 
 
 def _branches(plan: Plan, node: Node, outs: list[bool], store: bool) -> None:

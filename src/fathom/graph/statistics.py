@@ -193,7 +193,8 @@ def watch(
     core = watcher(graph, which, nodes=nodes, backward=backward, output=output, wrt=wrt)
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        return core(graph.signature.flatten(args, kwargs), graph.constants)
+        outputs, gradient, records = core(graph.signature.flatten(args, kwargs), graph.constants)
+        return graph.result(outputs), gradient, records
 
     return run
 
@@ -207,7 +208,7 @@ def watcher(
     output: int | None = None,
     wrt: int | Sequence[int] | None = None,
 ) -> Callable[[list[Any], Env], Any]:
-    """`watch` as a function of the graph's inputs and constants, both made of arrays alone."""
+    """`watch` as a function of the graph's inputs and constants to its outputs, all made of arrays alone."""
     names = check_statistics(which)
     names_back = tuple(name for name in names if name != "saturated")
     sizes = {node.id: node.outputs[0].size for node in graph.nodes if node.outputs}
@@ -215,24 +216,24 @@ def watcher(
     chosen = _measured(graph, nodes)
 
     def look(node: Node, ins: list[Any], outs: list[Any]) -> Any:
-        if node.id not in chosen or not node.outputs[0].is_inexact:
+        if node.id not in chosen or not names:
             return None
         if node.primitive in (*_SAME, "broadcast_in_dim") and node.inputs[0].node is not None:
             return None
         return sums(outs[0], names, _RANGES.get(node.primitive))
 
     def look_back(node: Node, outs: list[Any], sent: list[Any]) -> Any:
-        if node.id not in chosen or outs[0] is None or _delta_owner(node) != node.id:
+        if node.id not in chosen or not names_back or outs[0] is None or _delta_owner(node) != node.id:
             return None
         return sums(outs[0], names_back)
 
     def run(leaves: list[Any], constants: Env) -> Any:
-        result, gradient, records = run_watched(graph, plan, leaves, constants, look, look_back)
+        outputs, gradient, records = run_watched(graph, plan, leaves, constants, look, look_back)
         tables = (
             Table.make(records["forward"], sizes, names),
             Table.make(records["backward"], sizes, names_back),
         )
-        return result, gradient, tables
+        return outputs, gradient, tables
 
     return run
 
@@ -246,15 +247,15 @@ def run_watched(
     look_back: Any,
     merge: Any = None,
 ) -> Any:
-    """One pass with two observers; (result, gradient, records)."""
+    """One pass with two observers; (outputs, gradient, records)."""
     merge = merge or _last
     if plan is None:
         walk = Forward(look, merge=merge)
         outputs = walk.run(graph.block, {**graph.env(leaves), **constants})
-        return graph.result(outputs), None, {"forward": walk.records, "backward": {}}
+        return outputs, None, {"forward": walk.records, "backward": {}}
     outputs, forward, back, delta = walk_back(graph, plan, leaves, constants, look, look_back, merge=merge)
     gradient = gradient_of(graph, plan, delta)
-    return graph.result(outputs), gradient, {"forward": forward.records, "backward": back.records}
+    return outputs, gradient, {"forward": forward.records, "backward": back.records}
 
 
 def _last(before: Any, now: Any) -> Any:
@@ -262,10 +263,12 @@ def _last(before: Any, now: Any) -> Any:
 
 
 def _measured(graph: Graph, nodes: Collection[Node] | None) -> set[int]:
-    """The nodes that depend on an argument; the others are the same at every call."""
+    """The nodes that compute floating-point numbers from an argument; the others are the same at every call."""
     if nodes is not None:
-        return {node.id for node in nodes}
-    return {node.id for node in graph.nodes if node.is_dependent}
+        chosen = set(nodes)
+    else:
+        chosen = {node for node in graph.nodes if node.is_dependent}
+    return {node.id for node in chosen if node.outputs and node.outputs[0].is_inexact}
 
 
 def statistics(
@@ -286,4 +289,4 @@ def statistics(
         backward = graph.has_loss
     run = jax.jit(watcher(graph, which, backward=backward, **choices))
     outputs, gradient, records = run(graph.concrete(), graph.constants)
-    return Statistics.read(graph, outputs, gradient, records)
+    return Statistics.read(graph, graph.result(outputs), gradient, records)

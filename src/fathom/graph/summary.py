@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ..errors import UsageError
 from ..look import format_bytes, format_count
+from .flow import came_from
 from .fold import fold, producers
 from .graph import Graph, trace
 from .nodes import Node, Value
@@ -25,7 +26,8 @@ class Layer:
         parameters: numbers in its arrays, those that an earlier layer uses already left out.
         shared: numbers in arrays that an earlier layer uses, too.
         operations: arithmetic operations of one call, all steps of loops.
-        activation_bytes: bytes that the backward pass keeps of it; of a remat its inputs only.
+        activation_bytes: bytes that the backward pass keeps of it; of a remat its inputs only. None where there is
+            no backward pass.
     """
 
     name: str
@@ -34,7 +36,7 @@ class Layer:
     parameters: int
     shared: int
     operations: int
-    activation_bytes: int
+    activation_bytes: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +49,10 @@ class Summary:
         parameters: numbers in the floating-point arrays of the model, each array once; running statistics count.
         unused: those of arrays that the result does not depend on.
         operations: arithmetic operations of one call.
-        activation_bytes: bytes kept for a backward pass to all parameters and inputs.
+        activation_bytes: bytes kept for a backward pass to all parameters and inputs; None where there is none.
         parameter_bytes: bytes of the parameters.
         graph: the graph.
+        notes: what the table leaves open: whiles, whose passes shapes do not tell, and why there is no backward pass.
     """
 
     name: str
@@ -57,9 +60,10 @@ class Summary:
     parameters: int
     unused: int
     operations: int
-    activation_bytes: int
+    activation_bytes: int | None
     parameter_bytes: int
     graph: Graph
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         head = ("layer", "does", "shape", "parameters", "operations", "kept")
@@ -71,13 +75,13 @@ class Summary:
                 format_count(layer.parameters)
                 + (f" (+{format_count(layer.shared)} shared)" if layer.shared else ""),
                 format_count(layer.operations),
-                format_bytes(layer.activation_bytes),
+                _kept(layer.activation_bytes),
             )
             for layer in self.layers
         ]
         total = (
             "total", "", "", format_count(self.parameters), format_count(self.operations),
-            format_bytes(self.activation_bytes),
+            _kept(self.activation_bytes),
         )  # fmt: skip
         widths = [max(len(row[i]) for row in (head, *rows, total)) for i in range(len(head))]
 
@@ -95,7 +99,11 @@ class Summary:
         )
         if self.unused:
             lines.append(f"{format_count(self.unused)} parameters do not reach the result.")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
+
+
+def _kept(nbytes: int | None) -> str:
+    return "unknown" if nbytes is None else format_bytes(nbytes)
 
 
 def summary(
@@ -142,10 +150,7 @@ def summary(
             return jnp.sum(first).astype(jnp.promote_types(first.dtype, jnp.float32)).real, result
 
     graph = trace(total, model, *args, **kwargs)
-    plan = graph.plan()
-    back_values = [
-        value for value in plan.stored.values() if value.node is not None or value.origin is not None
-    ]
+    back_values, notes = _stored(graph)
     mine = [graph.inputs[i] for i in graph.signature.arguments[0] if graph.inputs[i].is_inexact]
     layers = _layers(graph, mine, back_values)
     reached = {value.id for node in graph.nodes for value in _arguments(node)}
@@ -155,10 +160,25 @@ def summary(
         parameters=sum(value.size for value in mine),
         unused=sum(value.size for value in mine if value.id not in reached),
         operations=sum(layer.operations for layer in layers),
-        activation_bytes=sum(layer.activation_bytes for layer in layers),
+        activation_bytes=None
+        if back_values is None
+        else sum(layer.activation_bytes or 0 for layer in layers),
         parameter_bytes=sum(value.nbytes for value in mine),
         graph=graph,
+        notes=tuple(notes),
     )
+
+
+def _stored(graph: Graph) -> tuple[list[Value] | None, list[str]]:
+    """The values kept for a backward pass, inputs left out, or None; and what is to be said about the counts."""
+    notes = []
+    if not graph.is_counted:
+        notes.append("Each while counts one pass: how many it makes, shapes do not tell.")
+    try:
+        stored = graph.plan().stored.values()
+    except UsageError as error:
+        return None, [*notes, f"Kept is unknown: {str(error).rpartition('; ')[0]}."]
+    return [value for value in stored if value.node is not None or value.origin is not None], notes
 
 
 _SUM = "sum_of_result"
@@ -172,11 +192,11 @@ def _arguments(node: Node) -> list[Value]:
     return [value.source for value in node.inputs if value.source.node is None]
 
 
-def _layers(graph: Graph, parameters: list[Value], stored: list[Value]) -> tuple[Layer, ...]:
+def _layers(graph: Graph, parameters: list[Value], stored: list[Value] | None) -> tuple[Layer, ...]:
     by_id = {value.id: value for value in parameters}
     counted: set[int] = set()
     kept: dict[str, int] = {}
-    for value in stored:
+    for value in stored or ():
         kept[_module(graph, value)] = kept.get(_module(graph, value), 0) + value.nbytes_all_steps
     layers = []
     for group in fold(graph.block, "module").groups:
@@ -185,6 +205,8 @@ def _layers(graph: Graph, parameters: list[Value], stored: list[Value]) -> tuple
         read = {value.id for node in group.nodes for value in _arguments(node) if value.id in by_id}
         new = read - counted
         counted |= read
+        if not (group.name or group.operations or group.name in kept):
+            continue
         layers.append(
             Layer(
                 name=group.name,
@@ -193,7 +215,7 @@ def _layers(graph: Graph, parameters: list[Value], stored: list[Value]) -> tuple
                 parameters=sum(by_id[key].size for key in new),
                 shared=sum(by_id[key].size for key in read - new),
                 operations=group.operations,
-                activation_bytes=kept.get(group.name, 0),
+                activation_bytes=None if stored is None else kept.get(group.name, 0),
             )
         )
     return tuple(layers)
@@ -201,9 +223,11 @@ def _layers(graph: Graph, parameters: list[Value], stored: list[Value]) -> tuple
 
 def _module(graph: Graph, value: Value) -> str:
     """The module that computes a value."""
-    made = next(producers(value), None)
     if value.node is not None and not value.node.blocks:
         return value.node.module
+    # What a loop carries is computed by the step before.
+    sources = [value] if value.node is not None else came_from(value)[::-1]
+    made = next((made for source in sources for made in producers(source)), None)
     return made.node.module if made is not None and made.node is not None else ""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Bool, PRNGKeyArray
 
 from ..catalogue import Catalogue
 from ..errors import UsageError, one_of
@@ -34,12 +34,14 @@ class Architecture:
 
     Attributes:
         name: the word a user types and a settings file says.
+        takes_blanks: whether it has `without_blanks`, so that tables of different widths may share a program.
 
     Raises:
         UsageError: at construction, if a field is not allowed.
     """
 
     name: ClassVar[str] = ""
+    takes_blanks: ClassVar[bool] = False
 
     def __post_init__(self):
         check(self)
@@ -69,6 +71,21 @@ class Architecture:
             The module that `build` gives, and the state to call it with; None where it keeps none.
         """
         return self.build(task, key), None
+
+    def without_blanks(self, module: Any, real: Bool[Array, " features"]) -> Any:
+        """A network whose blank inputs, which are always 0, change nothing: neither what it says nor how it learns.
+
+        What depends on a blank input is 0 and stays 0, and what depends on the others is as it would have been
+        drawn without the blank ones.
+
+        Args:
+            module: the network at its first weights, as `build` gives it.
+            real: which of its inputs are not blank; may be traced.
+
+        Raises:
+            UsageError: if the architecture does not have this (`takes_blanks`).
+        """
+        raise UsageError(f"architecture={self!r} cannot have blank inputs; train it without room for more")
 
     def to_dict(self) -> dict[str, Any]:
         """The description as a settings file writes it: the name, then every field."""

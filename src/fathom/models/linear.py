@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import nn
 from ..errors import UsageError
@@ -105,6 +105,7 @@ class Linear(Architecture):
     """
 
     name: ClassVar[str] = "linear"
+    takes_blanks: ClassVar[bool] = True
 
     degree: Any = static(1, low=1, high=20, help="largest power of each feature")
     cross: Any = static(False, help="whether products of two features are features too")
@@ -131,6 +132,12 @@ class Linear(Architecture):
                 "allowed; use cross=False"
             )
         layer = nn.Linear(total, task.outputs, key, init=self.init)
+        return Polynomial(layer, self.degree, self.cross)
+
+    def without_blanks(self, module: Polynomial, real: Bool[Array, " features"]) -> Polynomial:
+        """See `Architecture.without_blanks`."""
+        reads = polynomial(real.astype(jnp.float32)[None], self.degree, cross=self.cross)[0] > 0
+        layer = module.layer.without_blanks(reads, self.init)
         return Polynomial(layer, self.degree, self.cross)
 
 

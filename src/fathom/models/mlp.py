@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..nn import ACTIVATIONS, INITS, Activate, Dropout, Linear
 from ..settings import static
@@ -46,6 +46,11 @@ class Perceptron(eqx.Module):
         )
         self.activations = tuple(Activate(activation) for _ in range(last))
         self.dropout = Dropout()
+
+    def without_blanks(self, real: Bool[Array, " features"], init: str) -> "Perceptron":
+        """The perceptron with the first layer of some of its inputs alone; see `Linear.without_blanks`."""
+        first = self.layers[0].without_blanks(real, init)
+        return eqx.tree_at(lambda network: network.layers[0], self, first)
 
     def __call__(
         self,
@@ -100,6 +105,7 @@ class MLP(Architecture):
     """
 
     name: ClassVar[str] = "mlp"
+    takes_blanks: ClassVar[bool] = True
 
     width: Any = static(64, low=1, high=1_000_000, help="units of each hidden layer")
     depth: Any = static(2, low=0, high=10_000, help="hidden layers")
@@ -118,6 +124,10 @@ class MLP(Architecture):
         """
         sizes = (task.size, *[self.width] * self.depth, task.outputs)
         return Perceptron(sizes, self.activation, self.init, key)
+
+    def without_blanks(self, module: Perceptron, real: Bool[Array, " features"]) -> Perceptron:
+        """See `Architecture.without_blanks`."""
+        return module.without_blanks(real, self.init)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +149,7 @@ class DeepLinear(Architecture):
     """
 
     name: ClassVar[str] = "deep_linear"
+    takes_blanks: ClassVar[bool] = True
 
     width: Any = static(64, low=1, high=1_000_000, help="units of each hidden layer")
     depth: Any = static(2, low=0, high=10_000, help="hidden layers")
@@ -156,6 +167,10 @@ class DeepLinear(Architecture):
         """
         sizes = (task.size, *[self.width] * self.depth, task.outputs)
         return Perceptron(sizes, "identity", self.init, key)
+
+    def without_blanks(self, module: Perceptron, real: Bool[Array, " features"]) -> Perceptron:
+        """See `Architecture.without_blanks`."""
+        return module.without_blanks(real, self.init)
 
 
 MODELS.add(

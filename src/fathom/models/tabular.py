@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..nn import ACTIVATIONS, INITS, Periodic, Piecewise
 from ..settings import static
@@ -84,6 +84,7 @@ class Tabular(Architecture):
     """
 
     name: ClassVar[str] = "tabular"
+    takes_blanks: ClassVar[bool] = True
 
     width: Any = static(256, low=1, high=1_000_000, help="units of each hidden layer")
     depth: Any = static(3, low=0, high=10_000, help="hidden layers")
@@ -114,6 +115,18 @@ class Tabular(Architecture):
         inputs = task.size + (columns * size if embedding is not None else 0)
         sizes = (inputs, *[self.width] * self.depth, task.outputs)
         return EmbeddedPerceptron(embedding, Perceptron(sizes, self.activation, self.init, plain), columns)
+
+    def without_blanks(
+        self, module: EmbeddedPerceptron, real: Bool[Array, " features"]
+    ) -> EmbeddedPerceptron:
+        """See `Architecture.without_blanks`."""
+        embedding, reads = module.embedding, real
+        if embedding is not None:
+            columns = real[: module.continuous]
+            embedding = embedding.without_blanks(columns)
+            reads = jnp.concatenate([jnp.repeat(columns, embedding.weight.shape[2]), real])
+        perceptron = module.perceptron.without_blanks(reads, self.init)
+        return EmbeddedPerceptron(embedding, perceptron, module.continuous)
 
 
 _MOST = 8192  # numbers that the embeddings of one example may have together

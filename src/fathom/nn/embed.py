@@ -1,9 +1,11 @@
 """Embeddings of single numbers: each column gets several inputs in which steps and waves are easy to say."""
 
+from typing import TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 
 class Piecewise(eqx.Module):
@@ -45,6 +47,10 @@ class Piecewise(eqx.Module):
             weight_key, (columns, bins, size), jnp.float32, minval=-bound, maxval=bound
         )
         self.bias = jax.random.uniform(bias_key, (columns * size,), jnp.float32, minval=-bound, maxval=bound)
+
+    def without_blanks(self, real: Bool[Array, " columns"]) -> "Piecewise":
+        """The layer with the curves of the other columns 0, where they stay: ReLU has no slope at 0."""
+        return _zeroed(self, real)
 
     def __call__(self, x: Float[Array, "batch columns"]) -> Float[Array, "batch outputs"]:
         """The embeddings, [batch, columns x size].
@@ -95,6 +101,10 @@ class Periodic(eqx.Module):
         self.weight = jax.random.uniform(weight_key, shape, jnp.float32, minval=-bound, maxval=bound)
         self.bias = jax.random.uniform(bias_key, (columns * size,), jnp.float32, minval=-bound, maxval=bound)
 
+    def without_blanks(self, real: Bool[Array, " columns"]) -> "Periodic":
+        """The layer with the mixtures of the other columns 0, where they stay: ReLU has no slope at 0."""
+        return _zeroed(self, real)
+
     def __call__(self, x: Float[Array, "batch columns"]) -> Float[Array, "batch outputs"]:
         """The embeddings, [batch, columns x size].
 
@@ -103,6 +113,16 @@ class Periodic(eqx.Module):
         angle = 2 * jnp.pi * x.T[..., None] * self.frequency[:, None]
         waves = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=2)
         return jax.nn.relu(_mix(waves, self.weight) + self.bias[None])
+
+
+_Embedding = TypeVar("_Embedding", Piecewise, Periodic)
+
+
+def _zeroed(layer: _Embedding, real: Bool[Array, " columns"]) -> _Embedding:
+    zero = jnp.zeros((), layer.weight.dtype)
+    weight = jnp.where(real[:, None, None], layer.weight, zero)
+    bias = jnp.where(jnp.repeat(real, layer.weight.shape[2]), layer.bias, zero)
+    return eqx.tree_at(lambda embedding: (embedding.weight, embedding.bias), layer, (weight, bias))
 
 
 def _mix(parts: Float[Array, "columns batch parts"], weight: Float[Array, "columns parts size"]) -> Array:

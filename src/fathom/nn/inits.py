@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..catalogue import Catalogue
 
 Shape = tuple[int, int]
+Sizes = tuple[int | Array, int]  # the number of inputs may be traced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Init:
     Attributes:
         name: the word a user types.
         fn: (key, (n_in, n_out), gain) -> float32 weights; the key may be traced. `gain` is a Python number.
-        variance: ((n_in, n_out), gain) -> the mean square of a weight.
+        variance: ((n_in, n_out), gain) -> the mean square of a weight; the sizes may be traced.
         uses_gain: whether `gain` matters.
         random: whether the key matters.
         summary: one line for the user.
@@ -29,7 +30,7 @@ class Init:
 
     name: str
     fn: Callable[[PRNGKeyArray, Shape, float], Float[Array, "n_in n_out"]]
-    variance: Callable[[Shape, float], float]
+    variance: Callable[[Sizes, float], float | Array]
     uses_gain: bool
     random: bool
     summary: str
@@ -58,16 +59,21 @@ def _normal(key: PRNGKeyArray, shape: Shape, variance: float) -> Array:
     return math.sqrt(variance) * jax.random.normal(key, shape, jnp.float32)
 
 
-def _fan_in_variance(shape: Shape, gain: float) -> float:
+def _fan_in_variance(shape: Sizes, gain: float) -> float | Array:
     return 1 / shape[0]
 
 
-def _glorot_variance(shape: Shape, gain: float) -> float:
+def _glorot_variance(shape: Sizes, gain: float) -> float | Array:
     return 2 / (shape[0] + shape[1])
 
 
-def _he_variance(shape: Shape, gain: float) -> float:
+def _he_variance(shape: Sizes, gain: float) -> float | Array:
     return gain**2 / shape[0]
+
+
+def _longer(shape: Sizes) -> float | Array:
+    """The larger of two sizes, which may be traced."""
+    return (shape[0] + shape[1] + abs(shape[0] - shape[1])) / 2
 
 
 def _orthogonal(key: PRNGKeyArray, shape: Shape, gain: float) -> Array:
@@ -120,7 +126,7 @@ for _record in (
     Init(
         "orthogonal",
         _orthogonal,
-        lambda shape, gain: gain**2 / max(shape),
+        lambda shape, gain: gain**2 / _longer(shape),
         True,
         True,
         "uniform over the matrices with orthonormal rows or columns, times the gain",
@@ -129,7 +135,7 @@ for _record in (
     Init(
         "identity",
         lambda key, shape, gain: jnp.eye(*shape, dtype=jnp.float32),
-        lambda shape, gain: 1 / max(shape),
+        lambda shape, gain: 1 / _longer(shape),
         False,
         False,
         "ones on the diagonal",

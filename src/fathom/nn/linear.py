@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..errors import UsageError
 from .inits import INITS
@@ -59,6 +59,25 @@ class Linear(eqx.Module):
                 raise UsageError(f"{name}={size!r} is not allowed; give a whole number, 1 or more")
         self.weight = INITS[init].fn(key, (in_features, out_features), gain)
         self.bias = jnp.zeros(out_features, jnp.float32) if use_bias else None
+
+    def without_blanks(self, real: Bool[Array, " in"], init: str, gain: float = 1.0) -> "Linear":
+        """The layer as it would have been drawn had only some of its inputs been there.
+
+        The weights of the other inputs are 0, and stay 0 where these are always 0; those of the real ones have
+        the variance that the initialization gives a layer of as many inputs.
+
+        Args:
+            real: which inputs are there, one at least.
+            init: how the weights were drawn.
+            gain: with which gain.
+        """
+        record, (count, outputs) = INITS[init], self.weight.shape
+        scale = jnp.ones((), self.weight.dtype)
+        if record.random:
+            fewer = record.variance((real.sum(), outputs), gain)
+            scale = jnp.sqrt(fewer / record.variance((count, outputs), gain)).astype(self.weight.dtype)
+        weight = jnp.where(real[:, None], self.weight * scale, jnp.zeros((), self.weight.dtype))
+        return eqx.tree_at(lambda layer: layer.weight, self, weight)
 
     def __call__(
         self,

@@ -2,8 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-
-from jaxtyping import Array
+from typing import Any
 
 from ..catalogue import Catalogue
 from ..errors import one_of
@@ -20,8 +19,8 @@ class Metric:
         kind: "classification" or "regression".
         greater_is_better: whether selection looks for the largest value.
         fn: (outputs, targets, weight=None) -> a scalar. Outputs are logits [rows, classes] or predictions
-            [rows, k] or [rows]; a row of weight 0 does not count; NaN if every weight is 0. Runs under jit
-            and vmap.
+            [rows, k] or [rows]; a row of weight 0 does not count; NaN if every weight is 0. JAX arrays,
+            also under jit and vmap, or NumPy arrays.
         summary: one line for the user.
         decides: whether it judges which class was named, and not the probabilities: where the line between
             the classes is drawn changes it.
@@ -30,7 +29,7 @@ class Metric:
     name: str
     kind: str
     greater_is_better: bool
-    fn: Callable[..., Array]
+    fn: Callable[..., Any]
     summary: str
     decides: bool = False
 

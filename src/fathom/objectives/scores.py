@@ -1,30 +1,56 @@
-"""Metrics: what a prediction is worth. Every one weighs rows, and a row of weight 0 is not there."""
+"""Metrics: what a prediction is worth. Every one weighs rows, and a row of weight 0 is not there.
+
+Each works on JAX arrays, inside a compiled program, and on NumPy arrays, where there is nothing to compile.
+"""
+
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
 
 from ..errors import UsageError
 from .shapes import columns
 
 # Shapes are checked by hand below: misuse is a UsageError, with or without a run-time type checker.
-Weight = Array | None
+Array = Any  # jax.Array or np.ndarray
+Weight = Any
+Score = Float[jax.Array, ""] | np.floating
+
+
+def _library(array: Array) -> Any:
+    """`jax.numpy` or `numpy`: whichever the array belongs to."""
+    return array.__array_namespace__()
 
 
 def _weights(outputs: Array, weight: Weight) -> Array:
-    dtype = outputs.dtype
-    return jnp.ones(outputs.shape[0], dtype) if weight is None else jnp.asarray(weight).astype(dtype)
+    xp = _library(outputs)
+    return xp.ones(outputs.shape[0], outputs.dtype) if weight is None else xp.asarray(weight, outputs.dtype)
 
 
-def _mean(values: Array, weight: Array) -> Array:
+def _mean(values: Array, weight: Array) -> Any:
     """Weighted mean over the rows; a row of weight 0 does not count even if its value is NaN."""
-    rows = jax.lax.expand_dims(weight, range(1, values.ndim))
-    return jnp.sum(jnp.where(rows > 0, rows * values, 0), axis=0) / jnp.sum(weight)
+    xp = _library(values)
+    rows = weight.reshape(weight.shape + (1,) * (values.ndim - 1))
+    total, sums = weight.sum(), xp.where(rows > 0, rows * values, 0).sum(axis=0)
+    return xp.where(total > 0, sums / xp.where(total > 0, total, 1), xp.nan)[()]
+
+
+def _if_any(weight: Array, score: Any) -> Any:
+    """The score; NaN if every weight is 0."""
+    xp = _library(weight)
+    return xp.where(weight.sum() > 0, score, xp.asarray(xp.nan, weight.dtype))[()]
 
 
 def _tally(mask: Array, weight: Array) -> Array:
     """Weight of the rows that are marked, for each class [classes]."""
-    return jnp.sum(jnp.where(mask, weight[:, None], 0), axis=0)
+    return _library(weight).where(mask, weight[:, None], 0).sum(axis=0)
+
+
+def _log_softmax(outputs: Array) -> Array:
+    xp = _library(outputs)
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def _classes(outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -34,13 +60,14 @@ def _classes(outputs: Array, targets: Array) -> tuple[Array, Array]:
             f"outputs.shape={tuple(outputs.shape)}, targets.shape={tuple(targets.shape)}: "
             "give logits [rows, classes] for two classes or more, and a class index for each row"
         )
-    index = jnp.arange(outputs.shape[1], dtype=jnp.int32)[None, :]
-    answered = ~jnp.any(jnp.isnan(outputs), axis=1, keepdims=True)
-    predicted = (jnp.argmax(outputs, axis=1).astype(jnp.int32)[:, None] == index) & answered
-    return predicted, targets.astype(jnp.int32)[:, None] == index
+    xp = _library(outputs)
+    index = xp.arange(outputs.shape[1], dtype=xp.int32)[None, :]
+    answered = ~xp.isnan(outputs).any(axis=1, keepdims=True)
+    predicted = (outputs.argmax(axis=1).astype(xp.int32)[:, None] == index) & answered
+    return predicted, targets.astype(xp.int32)[:, None] == index
 
 
-def accuracy(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def accuracy(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Share of the rows whose largest output is the true class's (a tie goes to the first).
 
     Args:
@@ -55,14 +82,14 @@ def accuracy(outputs: Array, targets: Array, weight: Weight = None) -> Float[Arr
         UsageError: if the shapes do not fit.
 
     Example:
-        >>> float(accuracy(jnp.array([[2.0, 1.0], [0.0, 3.0]]), jnp.array([0, 0])))
+        >>> float(accuracy(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0])))
         0.5
     """
     predicted, true = _classes(outputs, targets)
-    return _mean(jnp.any(predicted & true, axis=1).astype(outputs.dtype), _weights(outputs, weight))
+    return _mean((predicted & true).any(axis=1).astype(outputs.dtype), _weights(outputs, weight))
 
 
-def balanced_accuracy(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def balanced_accuracy(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Mean recall of the classes that are present.
 
     Args:
@@ -79,10 +106,10 @@ def balanced_accuracy(outputs: Array, targets: Array, weight: Weight = None) -> 
     predicted, true = _classes(outputs, targets)
     w = _weights(outputs, weight)
     right, total = _tally(predicted & true, w), _tally(true, w)
-    return _mean(right / jnp.where(total > 0, total, 1), (total > 0).astype(w.dtype))
+    return _mean(_ratio(right, total), (total > 0).astype(w.dtype))
 
 
-def f1(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def f1(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """F1 = 2 TP / (2 TP + FP + FN): of class 1 for two classes, else the mean over the classes.
 
     Args:
@@ -101,10 +128,10 @@ def f1(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""
     w = _weights(outputs, weight)
     right = _tally(predicted & true, w)
     both = _tally(predicted, w) + _tally(true, w)
-    return _one_or_mean(2 * right / jnp.where(both > 0, both, 1), both > 0, w)
+    return _one_or_mean(_ratio(2 * right, both), both > 0, w)
 
 
-def precision(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def precision(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Precision TP / (TP + FP): of class 1 for two classes, else the mean over the classes.
 
     Args:
@@ -122,10 +149,10 @@ def precision(outputs: Array, targets: Array, weight: Weight = None) -> Float[Ar
     predicted, true = _classes(outputs, targets)
     w = _weights(outputs, weight)
     right, answers, truths = _tally(predicted & true, w), _tally(predicted, w), _tally(true, w)
-    return _one_or_mean(right / jnp.where(answers > 0, answers, 1), answers + truths > 0, w)
+    return _one_or_mean(_ratio(right, answers), answers + truths > 0, w)
 
 
-def recall(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def recall(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Recall TP / (TP + FN): of class 1 for two classes, else the mean over the classes.
 
     Args:
@@ -143,17 +170,22 @@ def recall(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array
     predicted, true = _classes(outputs, targets)
     w = _weights(outputs, weight)
     right, answers, truths = _tally(predicted & true, w), _tally(predicted, w), _tally(true, w)
-    return _one_or_mean(right / jnp.where(truths > 0, truths, 1), answers + truths > 0, w)
+    return _one_or_mean(_ratio(right, truths), answers + truths > 0, w)
 
 
-def _one_or_mean(scores: Array, seen: Array, weight: Array) -> Array:
+def _ratio(part: Array, whole: Array) -> Array:
+    """Part by whole, 0 where there is no whole."""
+    return part / _library(whole).where(whole > 0, whole, 1)
+
+
+def _one_or_mean(scores: Array, seen: Array, weight: Array) -> Any:
     """The score of class 1 for two classes, else the mean over the classes that are seen."""
     if len(scores) == 2:
-        return jnp.where(jnp.sum(weight) > 0, scores[1], jnp.nan)
+        return _if_any(weight, scores[1])
     return _mean(scores, seen.astype(weight.dtype))
 
 
-def mcc(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def mcc(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Matthews correlation of answers and truths, for any number of classes.
 
     Args:
@@ -172,19 +204,19 @@ def mcc(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, "
     """
     predicted, true = _classes(outputs, targets)
     w = _weights(outputs, weight)
-    share = w / jnp.sum(w)
+    xp = _library(w)
+    share = _ratio(w, w.sum())
     # Products of the four cells of each class: c·s - Σ p·t of the textbook loses its digits where a class is rare.
     both, neither = _tally(predicted & true, share), _tally(~predicted & ~true, share)
     only_predicted, only_true = _tally(predicted & ~true, share), _tally(~predicted & true, share)
-    together = jnp.sum(both * neither - only_predicted * only_true)
-    answers = jnp.sum((both + only_predicted) * (neither + only_true))
-    truths = jnp.sum((both + only_true) * (neither + only_predicted))
+    together = (both * neither - only_predicted * only_true).sum()
+    answers = ((both + only_predicted) * (neither + only_true)).sum()
+    truths = ((both + only_true) * (neither + only_predicted)).sum()
     alone = answers * truths
-    score = jnp.where(alone > 0, together / jnp.sqrt(jnp.where(alone > 0, alone, 1)), 0)
-    return jnp.where(jnp.sum(w) > 0, score, jnp.nan)
+    return _if_any(w, xp.where(alone > 0, together / xp.sqrt(xp.where(alone > 0, alone, 1)), 0))
 
 
-def log_loss(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def log_loss(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Mean of -log softmax(outputs) at the true class, in nats.
 
     Args:
@@ -199,11 +231,11 @@ def log_loss(outputs: Array, targets: Array, weight: Weight = None) -> Float[Arr
         UsageError: if the shapes do not fit.
     """
     _, true = _classes(outputs, targets)
-    log_p = jax.nn.log_softmax(outputs, axis=1)
-    return _mean(-jnp.sum(jnp.where(true, log_p, 0), axis=1), _weights(outputs, weight))
+    log_p = _log_softmax(outputs)
+    return _mean(-_library(outputs).where(true, log_p, 0).sum(axis=1), _weights(outputs, weight))
 
 
-def brier(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def brier(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Brier score: mean of (p - t)², of class 1 for two classes, else summed over the classes.
 
     Args:
@@ -220,29 +252,43 @@ def brier(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array,
     Reference: Brier 1950; the halving for two classes is scikit-learn's `scale_by_half="auto"`.
     """
     _, true = _classes(outputs, targets)
-    error = (jax.nn.softmax(outputs, axis=1) - true.astype(outputs.dtype)) ** 2
-    per_row = error[:, 1] if outputs.shape[1] == 2 else jnp.sum(error, axis=1)
+    error = (_library(outputs).exp(_log_softmax(outputs)) - true.astype(outputs.dtype)) ** 2
+    per_row = error[:, 1] if outputs.shape[1] == 2 else error.sum(axis=1)
     return _mean(per_row, _weights(outputs, weight))
 
 
+def _running_max(array: Array) -> Array:
+    """The largest so far, down each column."""
+    if isinstance(array, np.ndarray):
+        return np.maximum.accumulate(array, axis=0)
+    return jax.lax.cummax(array, axis=0)
+
+
 def _area(score: Array, true: Array, weight: Array) -> Array:
-    """Weighted P(score of a true row > score of another) + P(equal) / 2; NaN if either kind is absent."""
+    """Weighted P(score of a true row > score of another) + P(equal) / 2, of each column of [rows, k].
+
+    NaN where either kind is absent.
+    """
+    xp, weight = _library(score), weight[:, None]
     # A row of no weight may hold a NaN, which would sort among the others.
-    score = jnp.where(weight > 0, score, 0)
-    order = jnp.argsort(score)
-    score, positive, negative = score[order], (weight * true)[order], (weight * (1 - true))[order]
-    up_to = jnp.cumsum(negative)
+    score = xp.where(weight > 0, score, 0)
+    order = xp.argsort(score, axis=0, stable=True)
+    score, positive, negative = (
+        xp.take_along_axis(a, order, axis=0) for a in (score, weight * true, weight * (1 - true))
+    )
+    up_to = xp.cumsum(negative, axis=0)
     changes = score[1:] != score[:-1]
-    edge = jnp.ones(1, bool)
-    first, last = jnp.concatenate([edge, changes]), jnp.concatenate([changes, edge])
+    edge = xp.ones((1, score.shape[1]), bool)
+    first, last = xp.concatenate([edge, changes]), xp.concatenate([changes, edge])
     # Sums of weights only grow, so a running maximum carries the value at a tie's first row on.
-    below = jax.lax.cummax(jnp.where(first, up_to - negative, 0))
-    below_or_equal = jax.lax.cummin(jnp.where(last, up_to, jnp.inf), reverse=True)
-    wins = jnp.sum(positive * (below + below_or_equal) / 2)
-    return jnp.where(jnp.any(jnp.isnan(score)), jnp.nan, wins / (jnp.sum(positive) * jnp.sum(negative)))
+    below = _running_max(xp.where(first, up_to - negative, 0))
+    below_or_equal = -_running_max(xp.where(last, -up_to, -xp.inf)[::-1])[::-1]
+    wins = (positive * (below + below_or_equal) / 2).sum(axis=0)
+    pairs = positive.sum(axis=0) * negative.sum(axis=0)
+    return xp.where(xp.isnan(score).any(axis=0) | (pairs == 0), xp.nan, _ratio(wins, pairs))
 
 
-def roc_auc(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def roc_auc(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Area under the ROC curve; for more than two classes the mean over one-against-the-rest areas.
 
     Ties count half. Costs a sort for each class.
@@ -264,15 +310,12 @@ def roc_auc(outputs: Array, targets: Array, weight: Weight = None) -> Float[Arra
     _, true = _classes(outputs, targets)
     w = _weights(outputs, weight)
     if outputs.shape[1] == 2:
-        return _area(outputs[:, 1] - outputs[:, 0], true[:, 1].astype(w.dtype), w)
-    scores = jax.nn.log_softmax(outputs, axis=1)
-    areas = jax.vmap(_area, in_axes=(1, 1, None))(scores, true.astype(w.dtype), w)
-    total = _tally(true, w)
-    has_area = (total > 0) & (total < jnp.sum(w))
-    return _mean(areas, has_area.astype(w.dtype))
+        return _area((outputs[:, 1] - outputs[:, 0])[:, None], true[:, 1:].astype(w.dtype), w)[0]
+    areas, total = _area(_log_softmax(outputs), true.astype(w.dtype), w), _tally(true, w)
+    return _mean(areas, ((total > 0) & (total < w.sum())).astype(w.dtype))
 
 
-def rmse(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def rmse(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Root of the mean squared error, the mean over the outputs, in units of the target.
 
     Args:
@@ -287,10 +330,10 @@ def rmse(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, 
         UsageError: if the shapes do not fit.
     """
     y, t = columns(outputs, targets)
-    return jnp.mean(jnp.sqrt(_mean((y - t) ** 2, _weights(y, weight))))
+    return _library(y).sqrt(_mean((y - t) ** 2, _weights(y, weight))).mean()
 
 
-def mae(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def mae(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Mean absolute error, the mean over the outputs, in units of the target.
 
     Args:
@@ -305,10 +348,10 @@ def mae(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, "
         UsageError: if the shapes do not fit.
     """
     y, t = columns(outputs, targets)
-    return jnp.mean(_mean(jnp.abs(y - t), _weights(y, weight)))
+    return _mean(abs(y - t), _weights(y, weight)).mean()
 
 
-def r2(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""]:
+def r2(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     """Coefficient of determination 1 - Σ(y - t)² / Σ(t - mean t)², the mean over the outputs.
 
     Args:
@@ -324,8 +367,8 @@ def r2(outputs: Array, targets: Array, weight: Weight = None) -> Float[Array, ""
         UsageError: if the shapes do not fit.
     """
     y, t = columns(outputs, targets)
-    w = _weights(y, weight)
+    xp, w = _library(y), _weights(y, weight)
     error = _mean((y - t) ** 2, w)
     spread = _mean((t - _mean(t, w)[None, :]) ** 2, w)
-    constant = jnp.where(error == 0, 1.0, jnp.where(jnp.isnan(error), jnp.nan, 0.0))
-    return jnp.mean(jnp.where(spread == 0, constant, 1 - error / jnp.where(spread == 0, 1, spread)))
+    constant = xp.where(error == 0, 1.0, xp.where(xp.isnan(error), xp.nan, 0.0))
+    return xp.where(spread == 0, constant, 1 - error / xp.where(spread == 0, 1, spread)).mean()

@@ -1,16 +1,18 @@
 """Bringing outputs and targets into one shape: the one place that knows how each loss is fed."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..errors import UsageError
 
 
-def columns(outputs: Array, targets: Array) -> tuple[Array, Array]:
+def columns(outputs: Any, targets: Any) -> tuple[Any, Any]:
     """Outputs and targets as [batch, k] each, in the outputs' dtype.
 
     Args:
-        outputs: [batch, k] or [batch].
+        outputs: [batch, k] or [batch], of JAX or of NumPy.
         targets: [batch, k] or [batch].
 
     Returns:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..look import format_setting
+from ..study.evidence import FOLDER, Evidence
 from ..study.result import member_rows
 from ..study.run_folder import PLAN, RunFolder
 
@@ -58,6 +59,9 @@ class Record:
         rows: one for each member, best first.
         candidates: the ranked ones first, best first.
         curves: for each member and each of "score", "train_loss", "validation_loss" the values by epoch.
+        events: what happened to many members at once, such as rungs.
+        evidence: predictions and what follows from them; empty for a run of an older version.
+        has_evidence: whether the run kept any.
     """
 
     folder: Path
@@ -67,6 +71,9 @@ class Record:
     rows: Sequence[Mapping[str, Any]]
     candidates: Sequence[Candidate]
     curves: Mapping[int, Mapping[str, np.ndarray]]
+    events: Sequence[Mapping[str, Any]] = ()
+    evidence: Evidence = dataclasses.field(default_factory=Evidence)
+    has_evidence: bool = False
 
     @classmethod
     def read(cls, folder: str | Path) -> "Record":
@@ -92,7 +99,21 @@ class Record:
                 line["settings"] = {name: known(value) for name, value in line["settings"].items()}
         rows = member_rows(lines, summary["greater_is_better"])
         settings = {line["candidate"]: line["settings"] for line in lines if line["event"] == "member"}
-        return cls(run.path, summary, study, plan, rows, _candidates(summary, rows, settings), _curves(lines))
+        candidates = _candidates(summary, rows, settings)
+        events = [line for line in lines if line["event"] not in ("member", "epoch", "end")]
+        found = Evidence.read(run.path / FOLDER)
+        return cls(
+            folder=run.path,
+            summary=summary,
+            study=study,
+            plan=plan,
+            rows=rows,
+            candidates=candidates,
+            curves=_curves(lines),
+            events=events,
+            evidence=found or Evidence(),
+            has_evidence=found is not None,
+        )
 
     @property
     def rising(self) -> bool:
@@ -134,7 +155,9 @@ def say(value: Any) -> str:
 
 
 def _candidates(
-    summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], settings: Mapping[int, Any]
+    summary: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    settings: Mapping[int, Any],
 ) -> list:
     ranks = {entry["candidate"]: place + 1 for place, entry in enumerate(summary["validation"]["ranking"])}
     groups: dict[int, list[Mapping[str, Any]]] = {}
@@ -143,14 +166,25 @@ def _candidates(
     found = []
     for index, group in groups.items():
         scores = np.array(
-            [np.nan if row["best_score"] is None else row["best_score"] for row in group], dtype=float
+            [np.nan if row["best_score"] is None else row["best_score"] for row in group],
+            dtype=float,
         )
         states = {row["status"] for row in group}
         status = next((word for word in ("diverged", "dropped") if word in states), "finished")
         spread = float(scores.std(ddof=1)) if len(scores) > 1 else 0.0
         members = tuple(sorted(row["member"] for row in group))
         rank = ranks.get(index, 0)
-        found.append(Candidate(index, rank, settings[index], members, status, float(scores.mean()), spread))
+        found.append(
+            Candidate(
+                index,
+                rank,
+                settings[index],
+                members,
+                status,
+                float(scores.mean()),
+                spread,
+            )
+        )
     return sorted(found, key=lambda c: (c.rank == 0, c.rank, c.index))
 
 

@@ -1,38 +1,83 @@
-"""The test scores at a glance, and where the time went."""
+"""The test scores at a glance, and how far the ensemble is from each baseline."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..look import format_count, format_number, format_seconds
+from ..look import format_count, format_number, format_share
 from ..study.result import wilson
-from .draw import INK, TEST, TRAINING, Figure, to_svg
+from .chart import Figure, rows_of, tips
+from .palette import GROUND, INK, MUTED, TEST, TRAINING
 from .record import Record
 
 
 def scores_figure(record: Record) -> Figure | None:
-    """Test scores of the ensemble, the chosen network and the baselines; None without test rows."""
+    """Test scores of the ensemble, the chosen network and the baselines.
+
+    Args:
+        record: the run.
+
+    Returns:
+        The figure; None without test rows.
+    """
     test, metric = record.summary["test"], record.summary["metric"]
     if test["score"] is None:
         return None
     count = len(record.summary["ensemble"]["members"])
-    ours = [(f"ensemble of {count}", test["ensemble_score"], True), ("chosen network", test["score"], True)]
+    ours = [
+        (f"ensemble of {count}", test["ensemble_score"], True),
+        ("chosen network", test["score"], True),
+    ]
     theirs = [(n.replace("_", " "), b["score"], False) for n, b in record.summary["baselines"].items()]
     entries = sorted(ours + theirs, key=lambda e: -e[1] if record.rising else e[1])
     shown, off = _on_scale(entries)
+    interval = test.get("interval_of_score")
     rows = []
     for name, score, own in shown:
         low, high = wilson(score, test["rows"]) if metric == "accuracy" else (score, score)
-        text = format_number(score)
-        rows.append({"name": name, "score": score, "low": low, "high": high, "own": own, "text": text})
-    caption = f"Test {record.metric} on {format_count(test['rows'])} rows, looked at once"
-    caption += "; bars are 95 % Wilson intervals" if metric == "accuracy" else ""
+        if interval and name.startswith("ensemble"):
+            low, high = interval["low"], interval["high"]
+        text, said = (
+            format_number(score),
+            f"{format_number(low)} to {format_number(high)}",
+        )
+        said = said if high > low else "not measured"
+        rows.append(
+            {
+                "name": name,
+                "score": score,
+                "low": low,
+                "high": high,
+                "own": own,
+                "text": text,
+                "say_interval": said,
+            }
+        )
+    caption = f"Test {record.metric} on n = {format_count(test['rows'])} rows, looked at once"
+    caption += "; lines are 95 % Wilson intervals" if metric == "accuracy" else ""
+    caption += (
+        "; the line is a 95 % bootstrap interval over the rows" if interval and metric != "accuracy" else ""
+    )
     caption += ". Filled: networks; hollow: baselines fitted to the same rows."
     for name, score, _ in off:
         caption += f" Off the scale: {name}, {format_number(score)}."
+    axis = f"test {record.metric} ({'higher' if record.rising else 'lower'} is better)"
+    columns = (
+        ("name", "model"),
+        ("score", record.metric),
+        ("low", "95 % from"),
+        ("high", "to"),
+    )
+    height = 42 * len(rows) + 62
     title = _verdict(record, ours[0][1], theirs)
-    axis = f"{record.metric} ({'higher' if record.rising else 'lower'} is better)"
-    charts = [(_score_chart(rows, axis, width), f"scores-{width}") for width in (620, 230)]
-    label = f"{title}. " + "; ".join(f"{row['name']} {row['text']}" for row in rows)
-    return Figure(title, tuple(to_svg(c, {"rows": rows}, label, n) for c, n in charts), caption)
+    return Figure(
+        "scores",
+        title,
+        caption,
+        _score_chart(rows, axis, record.metric),
+        {"rows": rows},
+        columns,
+        height=height,
+    )
 
 
 def _on_scale(entries: list[tuple[str, float, bool]]) -> tuple[list, list]:
@@ -59,24 +104,33 @@ def _verdict(record: Record, own: float, theirs: list[tuple[str, float, bool]]) 
     return "The ensemble is ahead of every baseline"
 
 
-def _score_chart(rows: list[dict[str, Any]], axis: str, width: int) -> Any:
+def _score_chart(rows: Sequence[Mapping[str, Any]], axis: str, metric: str) -> Any:
     import altair as alt
 
     names = [row["name"] for row in rows]
-    y = alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=160, labelColor=INK, grid=False))
-    x = alt.X(
-        "score:Q", title=axis, scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(grid=True, tickCount=5)
+    y = alt.Y(
+        "name:N",
+        sort=names,
+        title=None,
+        axis=alt.Axis(labelLimit=150, labelColor=INK, grid=False),
     )
-    base = alt.Chart(alt.NamedData("rows"), width=width, height=38 * len(rows)).encode(y=y)
+    x = alt.X(
+        "score:Q",
+        title=axis,
+        scale=alt.Scale(zero=False, padding=14),
+        axis=alt.Axis(grid=True, tickCount=5),
+    )
+    base = rows_of("rows").encode(
+        y=y,
+        tooltip=tips(("name", "model"), ("text", metric), ("say_interval", "95 % interval")),
+    )
     color = alt.condition("datum.own", alt.value(TEST), alt.value(TRAINING))
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
         x=alt.X("low:Q", title=axis), x2="high:Q", color=color
     )
     filled = base.mark_point(size=110, filled=True, opacity=1).transform_filter("datum.own")
-    hollow = base.mark_point(size=90, strokeWidth=2, fill="var(--ground)", opacity=1).transform_filter(
-        "!datum.own"
-    )
-    text = base.mark_text(dy=-12, fontWeight="bold").encode(x=x, text="text:N", color=alt.value(INK))
+    hollow = base.mark_point(size=90, strokeWidth=2, fill=GROUND, opacity=1).transform_filter("!datum.own")
+    text = base.mark_text(dy=-13, fontWeight="bold").encode(x=x, text="text:N", color=alt.value(INK))
     return (
         bars
         + filled.encode(x=x, color=alt.value(TEST))
@@ -85,44 +139,101 @@ def _score_chart(rows: list[dict[str, Any]], axis: str, width: int) -> Any:
     )
 
 
-def seconds_figure(record: Record) -> Figure:
-    """Where the run's time went."""
+def against_figure(record: Record) -> Figure | None:
+    """Paired differences between the ensemble and each baseline on the test rows.
+
+    Args:
+        record: the run.
+
+    Returns:
+        The figure; None without test rows, baselines or evidence.
+    """
+    found = list(record.evidence.against or ())
+    found = [d for d in found if d["low"] is not None and d["baseline"] not in ("majority", "mean")] or found
+    if not found:
+        return None
+    sign = 1 if record.rising else -1
+    found.sort(key=lambda d: sign * d["difference"])
+    share = record.summary["metric"] in ("accuracy", "balanced_accuracy")
+    rows = [_difference(d, sign, share) for d in found]
+    ahead = sum(row["word"] == "ahead" for row in rows)
+    behind = sum(row["word"] == "behind" for row in rows)
+    many = len(rows)
+    if behind:
+        title = f"{'A baseline is' if behind == 1 else f'{behind} baselines are'} ahead beyond chance"
+    elif ahead == many:
+        title = "Ahead of every baseline beyond chance" if many > 1 else "Ahead of the baseline beyond chance"
+    else:
+        title = f"Beyond chance ahead of {ahead} of {many} baseline{'s' * (many > 1)}"
+    rows_kept = record.summary["test"]["rows"]
+    caption = f"Test {record.metric} of the ensemble minus that of each baseline, on the same "
+    caption += f"n = {format_count(rows_kept)} rows; lines are 95 % intervals of a paired bootstrap. "
+    caption += f"{'Right' if record.rising else 'Left'} of zero the ensemble is better."
+    columns = (
+        ("name", "baseline"),
+        ("difference", "difference"),
+        ("low", "95 % from"),
+        ("high", "to"),
+    )
+    chart = _difference_chart(rows, f"difference in {record.metric}")
+    return Figure(
+        "differences",
+        title,
+        caption,
+        chart,
+        {"rows": rows},
+        columns,
+        height=42 * max(3, many + 2) + 62,
+    )
+
+
+def _difference(found: Mapping[str, Any], sign: int, share: bool) -> dict[str, Any]:
+    low, high = sorted((found["low"], found["high"]))
+    word = "open"
+    if low > 0 or high < 0:
+        word = "ahead" if sign * found["difference"] > 0 else "behind"
+    say = (lambda value: format_share(value)) if share else (lambda value: format_number(float(value)))
+    return {
+        "name": found["baseline"].replace("_", " "),
+        "difference": found["difference"],
+        "low": low,
+        "high": high,
+        "word": word,
+        "text": ("+" if found["difference"] > 0 else "") + say(found["difference"]),
+        "say_interval": f"{say(low)} to {say(high)}",
+    }
+
+
+def _difference_chart(rows: Sequence[Mapping[str, Any]], axis: str) -> Any:
     import altair as alt
 
-    seconds = dict(record.summary["seconds"])
-    total = seconds.pop("total")
-    words = {
-        "compile": "compiling",
-        "baselines": "baselines",
-        "train": "training",
-        "choose": "choosing, testing",
-    }
-    parts = {words.get(name, name): value for name, value in seconds.items()}
-    parts["data, plan, choosing" if "choose" not in seconds else "data, plan"] = max(
-        0.0, total - sum(parts.values())
-    )
-    rows = [
-        {"part": n, "seconds": s, "text": format_seconds(s)}
-        for n, s in sorted(parts.items(), key=lambda e: -e[1])
-    ]
     y = alt.Y(
-        "part:N",
-        sort=[row["part"] for row in rows],
+        "name:N",
+        sort=[row["name"] for row in rows],
         title=None,
-        axis=alt.Axis(labelLimit=170, labelColor=INK),
+        axis=alt.Axis(labelLimit=150, labelColor=INK, grid=False),
     )
+    ends = [0.0, *(row["low"] for row in rows), *(row["high"] for row in rows)]
+    scale = alt.Scale(domain=[min(ends), max(ends)], padding=14, nice=False)
     x = alt.X(
-        "seconds:Q",
-        title="seconds",
-        axis=alt.Axis(tickCount=5, format=".3~g", grid=True),
-        scale=alt.Scale(padding=30),
+        "difference:Q",
+        title=axis,
+        scale=scale,
+        axis=alt.Axis(grid=True, tickCount=5, format=".3~g"),
     )
-    base = alt.Chart(alt.NamedData("rows"), width=330, height=30 * len(rows)).encode(x=x, y=y)
-    text = base.mark_text(align="left", dx=6).encode(text="text:N", color=alt.value(INK))
-    bars = base.mark_bar(height=12).encode(color=alt.value(TRAINING))
-    title = f"Most of {format_seconds(total)} went into {rows[0]['part']}"
-    label = f"{title}. " + "; ".join(f"{row['part']} {row['text']}" for row in rows)
-    devices = record.plan.get("devices", 1)
-    where = f"{devices} device{'s' * (devices > 1)}"
-    caption = f"Wall-clock time of the whole run, {format_seconds(total)}, on {where}."
-    return Figure(title, (to_svg(bars + text, {"rows": rows}, label, "seconds"),), caption)
+    base = rows_of("rows").encode(
+        y=y,
+        tooltip=tips(
+            ("name", "against"),
+            ("text", "difference"),
+            ("say_interval", "95 % interval"),
+        ),
+    )
+    color = alt.condition("datum.word === 'open'", alt.value(TRAINING), alt.value(TEST))
+    bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
+        x=alt.X("low:Q", title=axis), x2="high:Q", color=color
+    )
+    dots = base.mark_point(size=90, filled=True, opacity=1).encode(x=x, color=color)
+    text = base.mark_text(dy=-13, fontWeight="bold").encode(x=x, text="text:N", color=alt.value(INK))
+    zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(strokeDash=[4, 4]).encode(x="x:Q")
+    return alt.layer(zero.encode(color=alt.value(MUTED)), bars, dots, text)

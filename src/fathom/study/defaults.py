@@ -26,7 +26,7 @@ def default_architectures(dataset: Dataset) -> tuple[Architecture, ...]:
     if shares_unit(dataset.table):
         return (MLP(width=128 if len(dataset) < FOLDS_BELOW else 512, depth=2),)
     columns = len(dataset.schema.columns)
-    return (Tabular(size=16 if columns <= 24 else 8),)
+    return (Tabular(size=16 if columns <= 32 else 8),)
 
 
 def default_scaling(dataset: Dataset, architectures: Sequence[Architecture]) -> str:

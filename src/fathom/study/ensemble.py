@@ -45,18 +45,22 @@ def build_predictor(
     """
     specs = {c.index: stand_alone(cohort.spec) for cohort in cohorts for c in cohort.candidates}
     numbers = ensemble_members(ranking, MOST)
-    slots = training.slots(numbers)
+    networks = training.kept(numbers)
     parts = tuple(
-        Part(m, members[m].fold, specs[members[m].candidate], jax.tree.map(np.asarray, slots[m]["best"]))
+        Part(m, members[m].fold, specs[members[m].candidate], jax.tree.map(np.asarray, networks[m]))
         for m in numbers
     )
     ones, of_classes = (1.0,) * len(parts), study.inputs.class_weights
     shift = () if of_classes is None else tuple((-np.log(of_classes)).tolist())
     encoders, schema = study.inputs.encoders, study.dataset.schema
     whole = Predictor(schema, study.task, encoders, study.scaling, parts, ones, shift=shift)
+    first = min(ranking[0].members, key=lambda m: (training.records[m].best_loss, m))
+    if not study.split.held_out:
+        # Rows that were trained on would flatter every further choice: the best candidate's networks, as they are.
+        mine = sorted(parts[: len(ranking[0].members)], key=lambda part: (part.member != first, part.member))
+        return dataclasses.replace(whole, parts=tuple(mine), temperatures=(1.0,) * len(mine))
     held = _Held(study, whole)
     keep = held.best_prefix([s.members for s in ranking])
-    first = min(ranking[0].members, key=lambda m: (training.records[m].best_loss, m))
     order = sorted(range(keep), key=lambda i: (parts[i].member != first, i))
     kept = dataclasses.replace(
         whole,

@@ -16,6 +16,8 @@ from .weights import ClassWeight, check_weights, class_weights
 
 _COPIES = 3  # of the inputs while they are laid out
 _MEMORY_SHARE = 0.6
+_LEAST_ROWS, _LEAST_TRAINED, _LEAST_JUDGED = 512, 256, 64  # that there is room for: in all, to train, to validate
+_LEAST_INPUTS, _LEAST_OTHERS = 32, 16  # continuous inputs, and the others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Inputs:
         counts: bool = False,
         encoders: tuple[Encoder, ...] | None = None,
         class_weight: ClassWeight = None,
+        roomy: bool = False,
     ) -> "Inputs":
         """Fit the encoders, each on its own fold's training rows, and lay the rows out.
 
@@ -57,6 +60,8 @@ class Inputs:
             counts: whether the target is left as it is, because the loss takes counts.
             encoders: those of an earlier run, one a fold, in place of fitting.
             class_weight: weights of the classes, as `class_weights` takes them.
+            roomy: whether rows and inputs get rooms of round sizes (`room_for`), the rest of which is blank: rows
+                of weight 0 that no step reads, and inputs that are always 0.
 
         Raises:
             DataError: if a row's weight is not allowed, or the inputs do not fit into memory.
@@ -66,10 +71,15 @@ class Inputs:
         if dataset.weight is not None:
             split = _weighing(split, dataset.weight)
         numbers = dataset.target if dataset.kind == "regression" and not counts else None
+        counted = dataset.weight
         encoders = encoders or tuple(
-            Encoder.fit(dataset.schema, dataset.table, rows, scaling=scaling, target=numbers)
+            Encoder.fit(dataset.schema, dataset.table, rows, scaling=scaling, target=numbers, weight=counted)
             for rows in split.train
         )
+        if roomy:
+            filled, others = encoders[0].filled
+            room = (room_for(filled, _LEAST_INPUTS) if filled else 0, room_for(others, _LEAST_OTHERS))
+            encoders = tuple(dataclasses.replace(e, room=room) for e in encoders)
         rows = np.unique(np.concatenate([*split.train, *split.validation]))
         _check_memory(encoders, len(rows))
         place = np.full(len(dataset), -1, dtype=np.int32)
@@ -91,7 +101,8 @@ class Inputs:
             examples["y"] = examples["y"][:1]
         train = _equal([place[r] for r in split.train], blank)
         validation = _equal([place[r] for r in split.validation], blank)
-        return cls(dataset, split, encoders, Feed(examples, train, validation, blank), rows, of_classes)
+        feed = Feed(examples, train, validation, blank)
+        return cls(dataset, split, encoders, _with_room(feed) if roomy else feed, rows, of_classes)
 
     def task(self, metric: str, loss: str) -> Task:
         """The task that the dataset sets."""
@@ -110,6 +121,32 @@ class Inputs:
         if self.dataset.kind == "classification":
             return np.ones(len(self.encoders))
         return np.array([float(np.asarray(e.target_scale).reshape(-1)[0]) for e in self.encoders])
+
+
+def room_for(count: int, least: int) -> int:
+    """The room that so many rows or inputs get: the next of 4, 5, 6 and 7 times a power of two, at least `least`.
+
+    Example:
+        >>> room_for(3, 32), room_for(100, 32), room_for(1000, 256)
+        (32, 112, 1024)
+    """
+    if count <= least:
+        return least
+    eighth = 1 << max(0, (count - 1).bit_length() - 3)
+    return -(-count // eighth) * eighth
+
+
+def _with_room(feed: Feed) -> Feed:
+    """The feed with blank rows up to rooms of round sizes."""
+    rows = room_for(feed.blank + 1, _LEAST_ROWS) - feed.blank - 1
+    examples = {
+        name: np.pad(array, [(0, 0), (0, rows)] + [(0, 0)] * (array.ndim - 2))
+        for name, array in feed.examples.items()
+    }
+    judged = room_for(feed.validation.shape[1], _LEAST_JUDGED) - feed.validation.shape[1]
+    validation = np.pad(feed.validation, [(0, 0), (0, judged)], constant_values=feed.blank)
+    room = room_for(feed.train.shape[1], _LEAST_TRAINED)
+    return dataclasses.replace(feed, examples=examples, validation=validation, room=room)
 
 
 def _check_memory(encoders: Sequence[Encoder], rows: int) -> None:

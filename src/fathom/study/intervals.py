@@ -82,10 +82,8 @@ class Intervals:
         place = int(np.searchsorted(self.shares, coverage - 1e-12))
         return float(self.residuals[place]) if place < len(self.residuals) else np.inf
 
-    def around(
-        self, predictions: np.ndarray, spread: np.ndarray | None, coverage: float = COVERAGE
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper ends [rows] for predictions [rows].
+    def around(self, predictions: Any, spread: Any, coverage: float = COVERAGE) -> tuple[Any, Any]:
+        """Lower and upper ends [rows] for predictions [rows]; arrays of NumPy or, in an exported function, of JAX.
 
         Args:
             predictions: [rows].
@@ -93,7 +91,7 @@ class Intervals:
             coverage: the share of new rows that the intervals are to hold.
         """
         growing = spread if self.by == "spread" else predictions
-        local = _local(self.scale, growing) if self.by and growing is not None else np.ones(len(predictions))
+        local = _local(self.scale, growing) if self.by and growing is not None else 1.0
         half = self.radius(coverage) * local
         return predictions - half, predictions + half
 
@@ -139,5 +137,5 @@ def _line(growing: np.ndarray, size: np.ndarray, weight: np.ndarray) -> tuple[fl
     return float(a), float(b)
 
 
-def _local(scale: tuple[float, float], growing: np.ndarray) -> np.ndarray:
-    return np.maximum(scale[0] + scale[1] * growing, _LEAST)
+def _local(scale: tuple[float, float], growing: Any) -> Any:
+    return (scale[0] + scale[1] * growing).clip(_LEAST)

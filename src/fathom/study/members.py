@@ -83,25 +83,36 @@ class CohortMembers:
     recipe: Recipe
 
 
-def cohorts_of(candidates: Sequence[Candidate], task: Task, loss: Any = None) -> list[CohortMembers]:
-    """The candidates grouped by their static settings, in order of first appearance."""
+def cohorts_of(
+    candidates: Sequence[Candidate], task: Task, loss: Any = None, blanks: bool = False
+) -> list[CohortMembers]:
+    """The candidates grouped by their static settings, in order of first appearance.
+
+    Args:
+        candidates: the candidates.
+        task: what they learn.
+        loss: the user's own loss, if there is one.
+        blanks: whether some inputs may be blank.
+    """
     static = names_of(Recipe, "static")
     groups: dict[Any, list[Candidate]] = {}
     for candidate in candidates:
         key = (candidate.architecture, *(getattr(candidate.recipe, name) for name in static))
         groups.setdefault(key, []).append(candidate)
-    return [_cohort(group, task, loss) for group in groups.values()]
+    return [_cohort(group, task, loss, blanks) for group in groups.values()]
 
 
-def _cohort(group: list[Candidate], task: Task, loss: Any) -> CohortMembers:
+def _cohort(group: list[Candidate], task: Task, loss: Any, blanks: bool) -> CohortMembers:
     recipe = group[0].recipe
     neutral = {name: declarations(Recipe)[name].neutral for name in OPTIONAL}
     active = frozenset(n for n, v in neutral.items() if any(getattr(c.recipe, n) != v for c in group))
     name = recipe.loss or task.loss
     count = len(task.classes) if task.kind == "classification" else 1
+    if blanks:  # shared with other data: a program must not hang on what the classes are called
+        task = dataclasses.replace(task, classes=tuple(map(str, range(len(task.classes)))))
     task = dataclasses.replace(task, loss=name, outputs=outputs_for(name, count))
     words = {word: getattr(recipe, word) for word in ("optimizer", "schedule", "clip_by", "decay")}
-    spec = LearnerSpec(group[0].architecture, task, **words, loss=loss, active=active)
+    spec = LearnerSpec(group[0].architecture, task, **words, loss=loss, active=active, blanks=blanks)
     return CohortMembers(spec, tuple(group), recipe)
 
 
@@ -113,6 +124,7 @@ def cohort_spec(
     width: int,
     epochs: int,
     start: Start | None = None,
+    filled: tuple[int, int] = (0, 0),
 ) -> CohortSpec:
     """What the engine trains for a cohort.
 
@@ -124,6 +136,7 @@ def cohort_spec(
         width: lane width.
         epochs: how many to train.
         start: what its members start from, if not anew.
+        filled: how many of the continuous inputs, and of the others, are not blank, where some may be.
     """
     recipes = {c.index: c.recipe for c in cohort.candidates}
     names = [name for name in names_of(Recipe, "dynamic") if name != "patience"]
@@ -131,6 +144,9 @@ def cohort_spec(
     folds = np.array([m.fold for m in members], np.int32)
     settings["total_steps"] = np.full(len(members), epochs * steps, np.float32)
     settings["target_scale"] = scales[folds].astype(np.float32)
+    if cohort.spec.blanks:
+        for name, count in zip(("filled", "filled_others"), filled, strict=True):
+            settings[name] = np.full(len(members), count, np.float32)
     seeds = np.array([m.seed for m in members], np.uint32)
     numbers = tuple(m.index for m in members)
     label = " ".join(str(v) for v in cohort.spec.architecture.to_dict().values())

@@ -18,9 +18,10 @@ from ..models import Architecture
 from ..models import from_dict as architecture_from_dict
 from ..objectives import outputs_for
 from ..task import Task
-from .scoring import bucket, prepare_scores
+from .scoring import bucket
 
 MOST_ROWS = 4096  # that a network looks at in one call
+_STEADY_ROWS = 256  # in each call, where all are to take as many and rows are few
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +43,35 @@ class Part:
 
 def stand_alone(spec: LearnerSpec) -> LearnerSpec:
     """The part of a spec that a trained network still needs."""
-    return dataclasses.replace(spec, loss=None, active=frozenset())
+    return dataclasses.replace(spec, loss=None, active=frozenset(), blanks=False)
 
 
-def prepare(spec: LearnerSpec, rows: Sequence[int], judged: int) -> None:
-    """Compile ahead what predicting some numbers of rows will need, and scoring the last of them.
+def call_sizes(rows: int, steady: bool) -> list[int]:
+    """Rows that each call for some rows takes, the last one filled up.
+
+    Args:
+        rows: how many rows there are.
+        steady: whether all calls take as many, so that what is said of a row does not depend, in its last bit, on
+            how many are beside it, and there are two programs at most.
+
+    Example:
+        >>> call_sizes(5000, False), call_sizes(300, True)
+        ([4096, 1024], [256, 256])
+    """
+    if steady:
+        size = _STEADY_ROWS if rows <= MOST_ROWS else MOST_ROWS
+        return [size] * -(-rows // size)
+    full, rest = divmod(rows, MOST_ROWS)
+    return [MOST_ROWS] * full + ([bucket(rest)] if rest else [])
+
+
+def prepare(spec: LearnerSpec, rows: Sequence[int], steady: bool = False) -> None:
+    """Compile ahead what predicting some numbers of rows will need.
 
     Args:
         spec: the network's.
         rows: numbers of rows that will be predicted.
-        judged: number of rows that will be scored.
+        steady: as `call_sizes` takes it.
     """
     place = SingleDeviceSharding(jax.local_devices()[0])
 
@@ -61,10 +81,8 @@ def prepare(spec: LearnerSpec, rows: Sequence[int], judged: int) -> None:
     kept = jax.tree.map(
         lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), is_array_or_shape)
     )
-    for count in {bucket(count, MOST_ROWS) for count in rows if count}:
+    for count in {size for count in rows for size in call_sizes(count, steady)}:
         forward(spec).compiled(kept, shape((count, *spec.task.shape), np.float32))
-    if judged:
-        prepare_scores(spec.task, judged)
 
 
 @functools.lru_cache(maxsize=64)

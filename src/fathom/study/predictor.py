@@ -1,25 +1,25 @@
 """A trained model that stands alone: schema, encoders, networks, calibration; needs neither data nor study."""
 
 import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..data import Encoder, Schema, read_new, read_table
-from ..engine.checkpoint import read_arrays, write_arrays, write_whole
-from ..errors import DataError, RunError, UsageError
+from ..data import Encoder, NewData, Schema
+from ..data.stream import STRETCH, new_batches
+from ..errors import DataError, UsageError
 from ..models import Architecture
 from ..task import Task
 from .decisions import offsets_of, threshold_of
 from .intervals import COVERAGE, Intervals, check_coverage
-from .parts import MOST_ROWS, Part, forward, layout_of, load_part, part_config
-from .scoring import bucket, score_all
+from .parts import Part, call_sizes, forward
+from .scoring import Judged, score_all
 
-FORMAT = 2
+_BATCH_CELLS = 1 << 25  # of 4 bytes, of a batch's inputs and outputs
+_LEAST_BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,11 @@ class Predictor:
         )
 
     @property
+    def steady(self) -> bool:
+        """Whether its programs take calls of one size; so where inputs have room, to be shared by many models."""
+        return any(self.encoders[0].room)
+
+    @property
     def threshold(self) -> float | None:
         """The probability from which the second of two classes is predicted; None for other tasks."""
         if len(self.task.classes) != 2:
@@ -91,21 +96,46 @@ class Predictor:
 
     def outputs(self, source: Any) -> np.ndarray:
         """What each network gives, float64 [networks, rows, outputs]: logits, or values in target units."""
-        table, _ = read_table(source, self.schema, with_target=False)
-        inputs = {fold: self.encoders[fold].encode(table) for fold in {part.fold for part in self.parts}}
-        return self.outputs_of(inputs, len(table))
+        return np.concatenate([outputs for _, outputs in self.batches(source)], axis=1)
+
+    def batches(self, source: Any, *, with_target: bool = False) -> Iterator[tuple[NewData, np.ndarray]]:
+        """New data a batch of rows at a time, and its `outputs`; a file larger than memory is never held whole.
+
+        Args:
+            source: a path, a data frame, or an array of the columns in the schema's order.
+            with_target: also read the target and the weights, where the source has them.
+
+        Yields:
+            Batches in the order of the rows, at least one. They are as large as 128 MB of inputs and outputs
+            allow, between 256 and 131,072 rows.
+
+        Raises:
+            DataError: if a column is missing or a cell cannot be read as in training.
+        """
+        folds = {part.fold for part in self.parts}
+        width = len(folds) * self.encoders[0].features + 4 * len(self.parts) * self._width
+        rows = 1 << int(np.clip(_BATCH_CELLS // width, _LEAST_BATCH, STRETCH)).bit_length() - 1
+        for new in new_batches(source, self.schema, rows, with_target=with_target):
+            inputs = {fold: self.encoders[fold].encode(new.table) for fold in folds}
+            yield new, self.outputs_of(inputs, len(new.table))
+
+    @property
+    def _width(self) -> int:
+        """Outputs of a network."""
+        return len(self.task.classes) if self.task.kind == "classification" else 1
 
     def outputs_of(self, inputs: Mapping[int, np.ndarray], rows: int) -> np.ndarray:
         """`outputs` for inputs that each fold's encoder made."""
-        width = len(self.task.classes) if self.task.kind == "classification" else 1
-        results = np.zeros((len(self.parts), rows, width))
+        results = np.zeros((len(self.parts), rows, self._width))
         for index, part in enumerate(self.parts):
             kept, run = jax.device_put(part.kept), forward(part.spec)
-            for start in range(0, rows, MOST_ROWS):
-                x = inputs[part.fold][start : start + MOST_ROWS]
-                padded = np.pad(x, [(0, bucket(len(x), MOST_ROWS) - len(x))] + [(0, 0)] * (x.ndim - 1))
+            start = 0
+            for size in call_sizes(rows, self.steady):
+                x = inputs[part.fold][start : start + size]
+                padded = np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))
                 found = np.asarray(run(kept, jax.device_put(padded)))[: len(x)]
                 results[index, start : start + len(x)] = found.reshape(len(x), -1)
+                start += size
         if self.task.kind == "regression":
             for index, part in enumerate(self.parts):
                 results[index] = self.encoders[part.fold].decode_target(results[index])
@@ -148,7 +178,7 @@ class Predictor:
         """
         if self.task.kind != "classification":
             raise UsageError("predict_proba: the task is regression; use predict")
-        return np.exp(self.combine(self.outputs(source)))
+        return np.concatenate([np.exp(self.combine(outputs)) for _, outputs in self.batches(source)])
 
     def predict(self, source: Any) -> np.ndarray:
         """Predictions [rows]: class names, or values in the target's units.
@@ -159,8 +189,10 @@ class Predictor:
         Raises:
             DataError: if a column is missing.
         """
-        found = self.combine(self.outputs(source))
-        return self._names(self.decide(found)) if self.task.kind == "classification" else found
+        found = (self.combine(outputs) for _, outputs in self.batches(source))
+        if self.task.kind == "classification":
+            found = (self._names(self.decide(one)) for one in found)
+        return np.concatenate(list(found))
 
     def interval(self, source: Any, coverage: float = COVERAGE) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends [rows] of intervals that hold the given share of new rows like the training rows.
@@ -174,7 +206,9 @@ class Predictor:
             DataError: if a column is missing.
         """
         self.check_coverage(coverage)
-        return self.interval_of(self.outputs(source), coverage)
+        ends = [self.interval_of(outputs, coverage) for _, outputs in self.batches(source)]
+        low, high = (np.concatenate(parts) for parts in zip(*ends, strict=True))
+        return low, high
 
     def check_coverage(self, coverage: float) -> None:
         """Refuse a coverage that no interval has.
@@ -193,10 +227,11 @@ class Predictor:
         assert self.intervals is not None, "looked at by check_coverage"
         return self.intervals.around(self.combine(outputs), self.local_spread(outputs), coverage)
 
-    def local_spread(self, outputs: np.ndarray) -> np.ndarray | None:
+    def local_spread(self, outputs: Any) -> Any:
         """How far the networks of a fold are apart on each row [rows], the mean over folds; None for one a fold.
 
-        Networks of one fold, because a validation row has no others that were not trained on it.
+        Networks of one fold, because a validation row has no others that were not trained on it. Arrays of NumPy or,
+        in a function that is exported, of JAX.
         """
         folds = [
             [i for i, part in enumerate(self.parts) if part.fold == f] for f in range(len(self.encoders))
@@ -204,7 +239,7 @@ class Predictor:
         folds = [places for places in folds if places]
         if max(map(len, folds)) == 1:
             return None
-        return np.mean([outputs[places, :, 0].std(0) for places in folds], axis=0)
+        return sum(outputs[np.array(places), :, 0].std(0) for places in folds) / len(folds)
 
     def frame(self, source: Any, coverage: float = COVERAGE) -> dict[str, np.ndarray]:
         """Predictions as columns: "prediction"; "probability CLASS" for each class, or "lower" and "upper"; "spread".
@@ -215,8 +250,15 @@ class Predictor:
         Args:
             source: a path, a data frame, or an array of the columns in the schema's order.
             coverage: the share of values between "lower" and "upper".
+
+        Raises:
+            DataError: if a column is missing or a cell cannot be read as in training.
         """
-        outputs = self.outputs(source)
+        frames = [self.frame_of(outputs, coverage) for _, outputs in self.batches(source)]
+        return {name: np.concatenate([frame[name] for frame in frames]) for name in frames[0]}
+
+    def frame_of(self, outputs: np.ndarray, coverage: float = COVERAGE) -> dict[str, np.ndarray]:
+        """`frame` from `outputs`."""
         found = self.combine(outputs)
         if self.task.kind == "regression":
             columns = {"prediction": found}
@@ -238,17 +280,40 @@ class Predictor:
     def evaluate(self, source: Any) -> dict[str, float]:
         """Every metric of the task on new data that has the target column, weighed by the weight column if it has it.
 
+        Rows without a target are left out. A file is read a batch of rows at a time; what is kept of a row are 4
+        bytes for each class, or 8 for a value, and 16 more.
+
+        Args:
+            source: a path, a data frame, or (x, y).
+
         Raises:
-            DataError: if the target column is missing.
+            DataError: if the target column is missing, or has no value in any row.
         """
-        new = read_new(source, self.schema)
-        if new.target is None:
+        return self.judge(source).scores
+
+    def judge(self, source: Any) -> Judged:
+        """`evaluate`, and what a reader of the scores has to know."""
+        found, targets, weights, notes, left_out = [], [], [], [], 0
+        for new, outputs in self.batches(source, with_target=True):
+            notes += new.notes
+            if new.target is None:
+                left_out += len(new.table)
+                continue
+            known = new.target >= 0 if self.task.kind == "classification" else ~np.isnan(new.target)
+            left_out += int((~known).sum())
+            combined = self.combine(outputs)[known]
+            found.append(combined.astype(np.float32) if combined.ndim == 2 else combined)
+            targets.append(new.target[known])
+            weights.append(None if new.weight is None else new.weight[known])
+        rows = sum(map(len, targets))
+        if not rows:
             raise DataError(
                 f"target={self.schema.target.name!r} is missing from the data; evaluation needs it"
             )
-        folds = {part.fold for part in self.parts}
-        inputs = {fold: self.encoders[fold].encode(new.table) for fold in folds}
-        return self.scores(self.outputs_of(inputs, len(new.table)), new.target, new.weight)
+        weight = None if weights[0] is None else np.concatenate(weights)
+        offsets = np.array(self.offsets) if self.offsets else None
+        scores = score_all(self.task, np.concatenate(found), np.concatenate(targets), weight, offsets)
+        return Judged(scores, rows, left_out, tuple(notes))
 
     def scores(
         self, outputs: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None
@@ -262,35 +327,27 @@ class Predictor:
 
     def save(self, folder: Path) -> None:
         """Write it to a folder: ``model.json`` and ``weights.safetensors``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, np.ndarray] = {}
-        for fold, encoder in enumerate(self.encoders):
-            arrays.update({f"encoder.{fold}.{name}": array for name, array in encoder.arrays().items()})
-        for index, part in enumerate(self.parts):
-            layout = layout_of(part.spec)
-            pairs = zip(layout.names, layout.pack(part.kept), strict=True)
-            arrays.update({f"network.{index}.{name}": np.asarray(leaf) for name, leaf in pairs})
-        for name, kept in self._intervals().items():
-            arrays.update({f"{name}.{key}": array for key, array in kept.arrays().items()})
-        config = {
-            "format": FORMAT,
-            "schema": self.schema.to_dict(),
-            "task": self.task.to_dict(),
-            "scaling": self.scaling,
-            "folds": len(self.encoders),
-            "parts": [part_config(part) for part in self.parts],
-            "temperatures": list(self.temperatures),
-            "ensemble_temperature": self.ensemble_temperature,
-            "shift": list(self.shift),
-            "offsets": list(self.offsets),
-            "intervals": {name: kept.config() for name, kept in self._intervals().items()},
-        }
-        write_arrays(folder / "weights.safetensors", arrays)
-        write_whole(folder / "model.json", json.dumps(config, indent=1))
+        from .stored import write_predictor
 
-    def _intervals(self) -> dict[str, Intervals]:
-        both = {"intervals": self.intervals, "chosen_intervals": self.chosen_intervals}
-        return {name: kept for name, kept in both.items() if kept is not None}
+        write_predictor(self, folder)
+
+    def export(self, folder: str | Path, coverage: float = COVERAGE) -> Path:
+        """Write it as a folder that is of use without Fathom: weights, schema, and a function frozen by `jax.export`.
+
+        Args:
+            folder: the folder, which must not exist or be empty.
+            coverage: the share of values between the ends of the frozen function's intervals (regression).
+
+        Returns:
+            The folder; its README.md says what each file is for.
+
+        Raises:
+            UsageError: if the coverage is not between 0 and 1, or JAX cannot export a network.
+            RunError: if the folder is taken or cannot be written.
+        """
+        from .export import export_model
+
+        return export_model(self, folder, coverage=coverage)
 
     @classmethod
     def load(cls, folder: str | Path, architecture: Architecture | None = None) -> "Predictor":
@@ -303,45 +360,6 @@ class Predictor:
         Raises:
             RunError: if it is missing, damaged, or from a newer version.
         """
-        folder = Path(folder)
-        folder = folder / "model" if (folder / "model").is_dir() else folder
-        try:
-            config = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise RunError(f"{folder} holds no trained model; give the folder of a finished run") from None
-        except json.JSONDecodeError as error:
-            raise RunError(f"{folder / 'model.json'} is damaged ({error})") from None
-        if config.get("format", 0) > FORMAT:
-            raise RunError(f"{folder} was written by a newer version of fathom; update fathom")
-        arrays = read_arrays(folder / "weights.safetensors")
-        schema, task = Schema.from_dict(config["schema"]), Task.from_dict(config["task"])
-        encoders = tuple(
-            Encoder.from_arrays(schema, _below(arrays, f"encoder.{fold}."), config["scaling"])
-            for fold in range(config["folds"])
-        )
-        parts = tuple(
-            load_part(written, task, _below(arrays, f"network.{index}."), architecture)
-            for index, written in enumerate(config["parts"])
-        )
-        written, warm = config.get("intervals", {}), tuple(config["temperatures"])
-        whole, alone = (
-            Intervals.read(written[name], _below(arrays, f"{name}.")) if name in written else None
-            for name in ("intervals", "chosen_intervals")
-        )
-        return cls(
-            schema,
-            task,
-            encoders,
-            config["scaling"],
-            parts,
-            warm,
-            config["ensemble_temperature"],
-            shift=tuple(config.get("shift", ())),
-            offsets=tuple(config.get("offsets", ())),
-            intervals=whole,
-            chosen_intervals=alone,
-        )
+        from .stored import read_predictor
 
-
-def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        return read_predictor(Path(folder), architecture)

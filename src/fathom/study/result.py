@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..analysis import wilson
 from ..errors import RunError
 from ..look import format_number, format_share
+from .intervals import COVERAGE
 from .predictor import Predictor
 from .run_folder import MODEL, RunFolder
 
 if TYPE_CHECKING:
     from .study import Study
-
-_Z = 1.959964  # the 97.5 % point of the standard normal distribution
 
 
 class Result:
@@ -33,6 +33,11 @@ class Result:
         self.ensemble = predictor
         self.run = run
         self.study = study
+        self.lines: Sequence[Mapping[str, Any]] = ()  # about members, where there is no folder that has them
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: everything but the study, which has the data."""
+        return {**self.__dict__, "study": None}
 
     @classmethod
     def load(cls, folder: str | Path) -> "Result":
@@ -58,16 +63,9 @@ class Result:
         return self._summary["answer"]
 
     def table(self) -> list[dict[str, Any]]:
-        """One row for each member: its settings and what became of it, best score first.
-
-        Raises:
-            RunError: if the run was not kept in a folder.
-        """
-        if self.run is None:
-            raise RunError(
-                "folder=None: the table is read from the run's folder; run the study with folder=..."
-            )
-        return member_rows(self.run.read_members(), self._summary["greater_is_better"])
+        """One row for each member: its settings and what became of it, best score first."""
+        lines = self.lines if self.run is None else self.run.read_members()
+        return member_rows(lines, self._summary["greater_is_better"])
 
     def report(self) -> Path:
         """Write the report again and say where it is."""
@@ -78,6 +76,37 @@ class Result:
                 "folder=None: a report is written into the run's folder; run the study with folder=..."
             )
         return write_report(self.run.path)
+
+    def export(self, folder: str | Path, *, chosen: bool = False, coverage: float = COVERAGE) -> Path:
+        """Write the model as a folder that is of use without Fathom, with its model card; see `Predictor.export`.
+
+        Args:
+            folder: the folder, which must not exist or be empty.
+            chosen: export the chosen network alone and not the ensemble.
+            coverage: the share of values between the ends of the frozen function's intervals (regression).
+
+        Returns:
+            The folder.
+        """
+        from .evidence import FOLDER, Evidence
+        from .export import export_model
+
+        if chosen:
+            return export_model(self.best, folder, _of_the_chosen(self._summary), None, coverage)
+        evidence = None if self.run is None else Evidence.read(self.run.path / FOLDER)
+        return export_model(self.ensemble, folder, self._summary, evidence, coverage)
+
+
+def _of_the_chosen(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary as it were if the chosen network were all there is."""
+    test = summary["test"]
+    own = {"ensemble_score": test["score"], "ensemble_metrics": test.get("metrics"), "interval": None}
+    alone = {
+        **summary,
+        "ensemble": {"members": [summary["chosen"]["member"]], "temperature": 1.0},
+        "test": {**test, **own, "interval_of_score": None, "against": []},
+    }
+    return {**alone, "answer": answer(alone)}
 
 
 def member_rows(lines: Sequence[Mapping[str, Any]], rising: bool) -> list[dict[str, Any]]:
@@ -97,48 +126,47 @@ def member_rows(lines: Sequence[Mapping[str, Any]], rising: bool) -> list[dict[s
 
 
 def answer(summary: dict[str, Any]) -> str:
-    """The result in one sentence: what is predicted how well, against the best baseline."""
-    metric, test = summary["metric"], summary["test"]
-    target = summary["target"]
-    rising = summary["greater_is_better"]
+    """The result in one sentence: what is predicted how well and how surely, against the best baseline."""
+    metric, test, target = summary["metric"], summary["test"], summary["target"]
     if test["score"] is None:
         score, where = summary["validation"]["score"], "validation (no test rows were kept)"
         return f"Predicts {target} with {_value(metric, score)} on {where}."
-    score = test["ensemble_score"]
-    own = f"Predicts {target} with {_value(metric, score)}{_interval(metric, score, test['effective_rows'])}"
-    baselines = summary["baselines"]
+    score, baselines, rising = test["ensemble_score"], summary["baselines"], summary["greater_is_better"]
+    mine = f"{_value(metric, score)}{_interval(metric, test)}"
     if not baselines:
-        return f"{own} on {test['rows']} test rows."
+        return f"Predicts {target} with {mine} on {test['rows']} test rows."
     name = (max if rising else min)(baselines, key=lambda n: baselines[n]["score"])
-    best = baselines[name]["score"]
-    label = name.replace("_", " ")
-    if _value(metric, best) == _value(metric, score):
-        return f"{own}; the best baseline ({label}) does as well."
+    best, label = baselines[name]["score"], name.replace("_", " ")
+    theirs = f"{_value(metric, best)} for the best baseline ({label})"
+    if not _told_apart(summary, name):
+        return f"Predicts {target} with {mine}, which the test rows cannot tell apart from {theirs}."
     if (best > score) if rising else (best < score):
-        theirs, mine = _value(metric, best), _value(metric, score)
-        return f"The best baseline ({label}) does better: {theirs} against {mine} for the networks."
-    return f"{own}, against {_value(metric, best)} for the best baseline ({label})."
+        return f"The best baseline ({label}) does better: {_value(metric, best)} against {mine} for the networks."
+    return f"Predicts {target} with {mine}, against {theirs}."
+
+
+def _told_apart(summary: dict[str, Any], name: str) -> bool:
+    """Whether the 95 % interval of the difference to a baseline, rows paired, leaves 0 out."""
+    test, metric = summary["test"], summary["metric"]
+    found = next((one for one in test.get("against") or () if one["baseline"] == name), None)
+    if found is not None and found["low"] is not None:
+        return not found["low"] <= 0 <= found["high"]
+    ours, theirs = test["ensemble_score"], summary["baselines"][name]["score"]
+    return test["rows"] > 1 and _value(metric, ours) != _value(metric, theirs)
 
 
 def _value(metric: str, score: float) -> str:
-    if metric == "accuracy":
-        return f"{format_share(score)} accuracy"
-    return f"{metric} {format_number(score)}"
+    return f"{format_share(score)} accuracy" if metric == "accuracy" else f"{metric} {format_number(score)}"
 
 
-def _interval(metric: str, score: float, rows: int) -> str:
-    if metric != "accuracy":
+def _interval(metric: str, test: dict[str, Any]) -> str:
+    found = test.get("interval_of_score")
+    if found is None and metric == "accuracy":  # of an older run, or of one network alone
+        low, high = wilson(test["ensemble_score"], test["effective_rows"])
+        found = {"low": low, "high": high}
+    if found is None or found["low"] is None:
         return ""
-    low, high = wilson(score, rows)
-    return f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
-
-
-def wilson(share: float, rows: int) -> tuple[float, float]:
-    """The 95 % interval of a share that was found on some rows.
-
-    References:
-        Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
-    center = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
-    half = _Z / (1 + _Z**2 / rows) * math.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2))
-    return center - half, center + half
+    low, high = found["low"], found["high"]
+    if metric == "accuracy":
+        return f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    return f" (95 % interval {format_number(low)} to {format_number(high)})"

@@ -19,17 +19,21 @@ from ..engine.training import MemberRecord, Pace, Training
 from ..errors import RunError, TrainingError
 from ..models import Architecture
 from ..objectives import METRICS
-from .baselines import fit_baselines
+from .baselines import Baseline, fit_baselines
 from .choose import indistinguishable, standings
 from .ensemble import build_predictor
+from .evidence import FOLDER as EVIDENCE
+from .evidence.gather import gather
+from .evidence.passes import training_work
+from .final import FinalLook, look_at_test_rows
 from .members import CohortMembers, Member
-from .parts import prepare, stand_alone
+from .parts import MOST_ROWS, prepare, stand_alone
 from .plan import Plan, Resolved, seconds_to_train
 from .predictor import Predictor
 from .result import Result
 from .run_folder import MEMBERS, MODEL, RunFolder, Stream, clean, fingerprint, now
 from .study import RUN_OPTIONS, Study
-from .test_rows import look_at_test_rows
+from .trackers import Tracking, check_tracker
 
 Callbacks = Sequence[Callable[[dict[str, Any]], None]]
 
@@ -42,15 +46,24 @@ def run_study(
     save_every: float,
     baselines: bool = True,
     measure: bool = False,
+    tracker: str | None = None,
 ) -> Result:
     """Run a study from its start; see `Study.run`."""
+    if tracker is not None:
+        check_tracker(tracker)
     options = {"baselines": baselines, "measure": measure}
     run = RunFolder.create(folder) if folder is not None else None
     if run is not None:
         # Until the budget is resolved it is part of the settings; then the plan says what it came to.
         asked = {} if budget is None else {"budget": str(budget)}
         run.write_study({**asked, **_settings(study, options)})
-    return _Runner(study, run, budget, callbacks, save_every, None, **options).go()
+    place = None if run is None else run.path
+    named = study.dataset.name if place is None else place.resolve().name
+    with Tracking(tracker, named, place, _settings(study, options)) as tracking:
+        callbacks = (*callbacks, tracking)
+        result = _Runner(study, run, budget, callbacks, save_every, None, **options).go()
+        tracking.finish(result)
+    return result
 
 
 def _settings(study: Study, options: Mapping[str, bool], resolved: Resolved | None = None) -> dict[str, Any]:
@@ -160,6 +173,7 @@ class _Runner:
             self.study.streaming.remove()
         self.tell("choose")
         result = self._timed("choose", lambda: self._conclude(plan, cohorts, members, training, baselines))
+        result.lines = story.lines
         self.tell("done", seconds=result.summary()["seconds"]["total"])
         return result
 
@@ -171,12 +185,13 @@ class _Runner:
 
     def _prepare_the_end(self, cohorts: Sequence[CohortMembers]) -> None:
         """Import and compile what choosing and testing need."""
-        for name in ("scipy.optimize", "scipy.special"):
-            importlib.import_module(name)
+        importlib.import_module("scipy.special")
         split = self.study.split
         rows = {len(split.test), *(len(part) for part in split.validation)}
+        if self.run is not None:
+            rows.add(MOST_ROWS)  # what evidence is gathered in
         for spec in {stand_alone(cohort.spec) for cohort in cohorts}:
-            prepare(spec, sorted(rows), len(split.test))
+            prepare(spec, sorted(rows), self.study.roomy)
 
     def tell(self, event: str, **values: Any) -> None:
         """Tell every callback."""
@@ -202,11 +217,11 @@ class _Runner:
             notes=_data_notes(self.study),
         )
 
-    def _fit_baselines(self) -> dict[str, tuple[Any, float]]:
+    def _fit_baselines(self) -> dict[str, Baseline]:
         found = {}
-        for name, model, seconds in fit_baselines(self.study.inputs, self.study.split_seed):
-            found[name] = (model, seconds)
-            self.tell("baseline", name=name, seconds=seconds)
+        for one in fit_baselines(self.study.inputs, self.study.split_seed):
+            found[one.name] = one
+            self.tell("baseline", name=one.name, seconds=one.seconds)
         return found
 
     def _prepare(self) -> tuple[Plan, list[CohortMembers], list[Member], Training, "_Story"]:
@@ -302,7 +317,7 @@ class _Runner:
         cohorts: Sequence[CohortMembers],
         members: Sequence[Member],
         training: Training,
-        baselines: Mapping[str, tuple[Any, float]],
+        baselines: Mapping[str, Baseline],
     ) -> Result:
         """Choose by validation, calibrate, look at the test rows once, write everything."""
         rising = self.metric.greater_is_better
@@ -312,7 +327,12 @@ class _Runner:
                 f"all {len(members)} members diverged; lower the learning rate (recipe.learning_rate) or check the data"
             )
         predictor = build_predictor(self.study, cohorts, members, training, ranking)
-        summary = self._summary(plan, cohorts, members, training.records, ranking, predictor, baselines)
+        look = look_at_test_rows(self.study, predictor, baselines)
+        if self.run is not None:
+            folder, best = self.run.path / EVIDENCE, ranking[0].members
+            work = training_work(plan, cohorts, members, training.records)
+            self._timed("evidence", lambda: gather(self.study, predictor, look, best, work).save(folder))
+        summary = self._summary(plan, cohorts, members, training.records, ranking, predictor, look)
         result = Result(clean(summary), predictor, self.run, self.study)
         if self.run is not None:
             predictor.save(self.run.path / MODEL)
@@ -320,10 +340,11 @@ class _Runner:
             write_faces(self.run)
         return result
 
-    def _summary(self, plan, cohorts, members, records, ranking, predictor, baselines) -> dict[str, Any]:
-        """Everything that is known, the test rows looked at here and only here."""
+    def _summary(
+        self, plan, cohorts, members, records, ranking, predictor, look: FinalLook
+    ) -> dict[str, Any]:
+        """Everything that is known."""
         study, dataset = self.study, self.study.dataset
-        test = look_at_test_rows(study, predictor, baselines)
         candidates = {c.index: c for cohort in cohorts for c in cohort.candidates}
         chosen, best = predictor.parts[0].member, ranking[0]
         equals = indistinguishable(ranking, self.metric.greater_is_better)
@@ -337,7 +358,7 @@ class _Runner:
             "metric": study.task.metric,
             "greater_is_better": self.metric.greater_is_better,
             "target": dataset.schema.target.name,
-            "test": {name: value for name, value in test.items() if name != "baselines"},
+            "test": look.scores,
             "validation": {
                 "score": best.score,
                 "standard_error": best.error,
@@ -349,7 +370,7 @@ class _Runner:
                     {"candidate": s.candidate, "score": s.score, "spread": s.spread} for s in ranking
                 ],
             },
-            "baselines": test["baselines"],
+            "baselines": look.baseline_scores,
             "members": len(members),
             "programs": len(cohorts),
             "status": counts,
@@ -388,6 +409,8 @@ class _Runner:
                 "fathom": __version__,
                 "jax": jax.__version__,
                 "python": platform.python_version(),
+                "system": platform.platform(terse=True),
+                "devices": sorted({device.device_kind for device in jax.local_devices()}),
             },
         }
 
@@ -429,6 +452,11 @@ class _Story:
             for member in self._members.values():
                 settings = self._settings[member.candidate]
                 self._stream.write(event="member", **dataclasses.asdict(member), settings=settings)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines about members, where there is no file of them."""
+        return self._stream.kept
 
     def checkpoint(self) -> dict[str, Any]:
         """What a save has to know."""

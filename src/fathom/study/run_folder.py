@@ -148,12 +148,13 @@ class Stream:
     """The stream of metrics of a run: one JSON line for each member and event, only ever added to.
 
     Args:
-        path: the file; None keeps nothing.
+        path: the file; without one the lines that begin and end a member are kept in memory.
         size: bytes that a save vouches for; what follows them is cut off and written again.
     """
 
     def __init__(self, path: Path | None, size: int = 0):
         self._file = None
+        self.kept: list[dict[str, Any]] = []
         if path is not None:
             self._file = path.open("ab")
             os.truncate(path, size)
@@ -164,6 +165,8 @@ class Stream:
         if self._file is not None:
             line = json.dumps({name: clean(value) for name, value in values.items()})
             self._file.write(line.encode() + b"\n")
+        elif values["event"] in ("member", "end"):
+            self.kept.append({name: clean(value) for name, value in values.items()})
 
     def checkpoint(self) -> dict[str, Any]:
         """What a save has to know: how many bytes count."""

@@ -1,17 +1,31 @@
-"""Every metric of a task at once, as one compiled program."""
+"""Every metric of a task at once."""
 
-import functools
+import dataclasses
 
-import jax
 import numpy as np
-from jax.sharding import SingleDeviceSharding
 
 from ..engine.lanes import power_of_two
-from ..engine.program import Program
 from ..objectives import METRICS
 from ..task import Task
 
 LEAST_ROWS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """How a model did on data with known answers.
+
+    Attributes:
+        scores: every metric of the task's kind, by name.
+        rows: how many rows were judged.
+        left_out: rows without a target.
+        notes: one sentence for each thing a user should hear of the data.
+    """
+
+    scores: dict[str, float]
+    rows: int
+    left_out: int
+    notes: tuple[str, ...]
 
 
 def score_all(
@@ -30,48 +44,18 @@ def score_all(
         weight: weight of each row; None for all alike.
         offsets: what is added to the log-probabilities [classes] where a metric judges which class was named.
     """
-    rows = len(target)
-    kind = np.int32 if task.kind == "classification" else np.float32
-    more = bucket(rows) - rows
-    outputs = np.pad(found.astype(np.float32), [(0, more)] + [(0, 0)] * (found.ndim - 1))
-    counts = np.ones(rows) if weight is None else weight / weight.mean()
-    moved = np.zeros(len(task.classes)) if offsets is None else offsets
-    scores = _scores(task.kind)(
-        *jax.device_put(
-            (
-                outputs,
-                np.pad(target.astype(kind), (0, more)),
-                np.pad(counts.astype(np.float32), (0, more)),
-                moved.astype(np.float32),
-            )
-        )
-    )
-    return {name: float(value) for name, value in jax.device_get(scores).items()}
-
-
-def prepare_scores(task: Task, rows: int) -> None:
-    """Compile ahead what scoring some number of rows will need."""
-    place = SingleDeviceSharding(jax.local_devices()[0])
-    count, classes = bucket(rows), len(task.classes)
-    shapes = [(count, classes) if classes else (count,), (count,), (count,), (classes,)]
-    kinds = [np.float32, np.int32 if classes else np.float32, np.float32, np.float32]
-    _scores(task.kind).compiled(
-        *(jax.ShapeDtypeStruct(s, k, sharding=place) for s, k in zip(shapes, kinds, strict=True))
-    )
+    classes = task.kind == "classification"
+    found, target = found.astype(float), target.astype(int if classes else float)
+    counts = np.ones(len(target)) if weight is None else weight / weight.mean()
+    named = found if offsets is None or not classes else found + offsets
+    with np.errstate(all="ignore"):  # what is not finite is what a network said
+        return {
+            metric.name: float(metric.fn(named if metric.decides else found, target, counts))
+            for metric in METRICS
+            if metric.kind == task.kind
+        }
 
 
 def bucket(rows: int, most: int = 1 << 31) -> int:
     """Rows that a program is compiled for: a power of two, so that a few programs serve any table."""
     return min(most, max(LEAST_ROWS, power_of_two(rows)))
-
-
-@functools.lru_cache(maxsize=2)
-def _scores(kind: str) -> Program:
-    """All metrics of a kind as one program."""
-    metrics = [metric for metric in METRICS if metric.kind == kind]
-
-    def run(found, targets, weight, offsets):
-        named = found if kind == "regression" else found + offsets[None]
-        return {m.name: m.fn(named if m.decides else found, targets, weight) for m in metrics}
-
-    return Program("scores", run)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from ..data import SCALINGS, Dataset, Schema, Split, load, make_split
+from ..data import SCALINGS, Dataset, Schema, load, make_split
 from ..data.stream import StreamedDataset
 from ..engine.budget import Budget
 from ..engine.cohort import CohortSpec, lane_kind
@@ -17,11 +17,12 @@ from ..engine.program import device_mesh, programs_for
 from ..engine.rungs import Rung
 from ..errors import UsageError, one_of
 from ..models import Architecture, from_dict
-from ..objectives import LOSSES, METRICS, outputs_for
+from ..objectives import LOSSES, outputs_for
 from ..optim import Recipe
 from ..settings import as_range, as_sweep, declarations
 from ..task import Task
-from .defaults import FOLDS, FOLDS_BELOW, SAMPLES, default_architectures, default_recipe, default_scaling
+from .defaults import SAMPLES, default_scaling
+from .given import architectures_of, folds_of, metric_of, recipe_of, seeds_of, training_rows_of
 from .inputs import Inputs
 from .members import CohortMembers, Member, candidates_of, cohort_spec, cohorts_of, members_of
 from .plan import CohortPlan, Plan, Resolved, resolve
@@ -48,6 +49,7 @@ _PLAIN_KEYS = (
     "keep_duplicates_together",
     "window_rows",
     "epoch_rows",
+    "roomy",
 )
 _READING_KEYS = ("columns", "sql", "test_file", "validation_file", "stream")
 _STUDY_KEYS = [
@@ -77,7 +79,8 @@ class Study:
         recipe: how the networks are trained; any field may be swept, dynamic ones also drawn from a range.
             The default search if None; the default search with some fields changed if a mapping.
         seeds: how many seeds for each candidate, or which.
-        folds: parts to cross-validate on; 1 for one division. Five below 5,000 rows if None, one where the
+        folds: parts to cross-validate on; 1 for one division; 0 to hold nothing out: every row trains, and
+            chooses too, so nothing is calibrated. Five below 5,000 rows if None, one where the
             data gives the validation rows or is divided by time.
         samples: draws from the recipe's ranges for each grid point, where there are ranges and no budget.
         metric: what chooses; accuracy or rmse if None.
@@ -99,6 +102,8 @@ class Study:
             size if None.
         epoch_rows: of data that is streamed, about how many rows an epoch shows; all of them, but at most four
             million, if None.
+        roomy: whether rows and inputs are laid out in rooms of round sizes, so that studies of about the same
+            size share their programs and a later one compiles nothing. What is left over changes nothing.
 
     Raises:
         UsageError: if an argument is not allowed.
@@ -131,6 +136,7 @@ class Study:
         class_weight: ClassWeight = None,
         window_rows: int | None = None,
         epoch_rows: int | None = None,
+        roomy: bool = False,
     ):
         self.start = start = None if start_from is None else WarmStart.of(start_from, architectures)
         like = start.predictor.schema if start is not None else None
@@ -141,20 +147,20 @@ class Study:
             start.check_data(self.dataset)
             scaling, loss = start.scaling(scaling), start.loss(loss)
             architectures = start.architecture(architectures)
-        self.architectures = _architectures(architectures, self.dataset)
+        self.architectures = architectures_of(architectures, self.dataset)
         if scaling is None:
             scaling = default_scaling(self.dataset, self.architectures)
         if scaling not in SCALINGS:
             raise one_of("scaling", scaling, SCALINGS)
-        self.seeds = _seeds(seeds)
-        self.folds = folds if folds is not None else _folds(self.dataset)
+        self.seeds = seeds_of(seeds)
+        self.folds = folds if folds is not None else folds_of(self.dataset)
         self.test, self.split_seed, self.scaling = test, split_seed, scaling
         self.samples, self.rungs = samples, rungs
         self.keep_duplicates_together = keep_duplicates_together
         self.split = make_split(
             self.dataset, test=test, folds=self.folds, seed=split_seed, duplicates=keep_duplicates_together
         )
-        self.recipe = _recipe(recipe, _training_rows(self.dataset, self.split), self.architectures)
+        self.recipe = recipe_of(recipe, training_rows_of(self.dataset, self.split), self.architectures)
         self.loss = loss or ""
         losses = self._losses()
         if "poisson_nll" in losses and set(losses) != {"poisson_nll"}:
@@ -164,9 +170,12 @@ class Study:
         if class_weight is not None and self.dataset.kind != "classification":
             raise UsageError("class_weight is for classification; weigh the rows of a regression by a column")
         self.class_weight = class_weight
-        encoders = start.encoders(self.folds) if start is not None else None
+        encoders = start.encoders(self.divisions) if start is not None else None
         counts = "poisson_nll" in losses
-        self.inputs = Inputs.of(self.dataset, self.split, scaling, counts, encoders, class_weight)
+        # The networks of a run that had room for more inputs have it still.
+        self.roomy = roomy or (encoders is not None and any(encoders[0].room))
+        room = self.roomy and self._check_roomy()
+        self.inputs = Inputs.of(self.dataset, self.split, scaling, counts, encoders, class_weight, room)
         self.split = self.inputs.split
         self.streaming = None
         if isinstance(self.dataset, StreamedDataset):
@@ -182,7 +191,23 @@ class Study:
         named = self.loss if isinstance(self.loss, str) else ""
         if metric is None and class_weight == "balanced":
             metric = "balanced_accuracy"
-        self.task: Task = self.inputs.task(_metric(metric, self.dataset.kind), named)
+        self.task: Task = self.inputs.task(metric_of(metric, self.dataset.kind), named)
+
+    def _check_roomy(self) -> bool:
+        """Refuse rooms for what has none."""
+        if isinstance(self.dataset, StreamedDataset):
+            raise UsageError("roomy=True is for data in memory, and this is streamed; leave it out")
+        for architecture in self.architectures:
+            if not architecture.takes_blanks:
+                raise UsageError(
+                    f"roomy=True: the architecture {architecture.name!r} cannot have blank inputs; leave it out"
+                )
+        return True
+
+    @property
+    def divisions(self) -> int:
+        """How many divisions of the rows each candidate is trained on: the folds, or one without."""
+        return max(1, self.folds)
 
     @property
     def rows(self) -> int:
@@ -224,8 +249,9 @@ class Study:
         """The programs and the members that a decision comes to."""
         recipe = dataclasses.replace(self.recipe, epochs=resolved.epochs) if resolved.epochs else self.recipe
         candidates = candidates_of(self.architectures, recipe, resolved.samples)
-        cohorts = cohorts_of(candidates, self.task, self.loss if callable(self.loss) else None)
-        return cohorts, members_of(candidates, self.seeds, self.folds)
+        loss = self.loss if callable(self.loss) else None
+        cohorts = cohorts_of(candidates, self.task, loss, self.roomy)
+        return cohorts, members_of(candidates, self.seeds, self.divisions)
 
     def resolve(self, budget: Budget | None, rate: float = float("nan"), spent: float = 0.0) -> Resolved:
         """Decide what a budget comes to, from a measured rate (seconds of an epoch for one member)."""
@@ -237,7 +263,7 @@ class Study:
             samples=self.samples or (SAMPLES if self.sampled else 1),
             most_samples=_MOST_SAMPLES,
             epochs=max(epochs),
-            per_candidate=len(self.seeds) * self.folds,
+            per_candidate=len(self.seeds) * self.divisions,
             rate=rate,
             spent=spent,
             rungs=self.rungs,
@@ -282,7 +308,7 @@ class Study:
             plans,
             resolved.samples,
             len(self.seeds),
-            self.folds,
+            self.divisions,
             resolved.rungs,
             len(devices),
             budget,
@@ -305,10 +331,10 @@ class Study:
             parameters = network_for(cohort.spec).parameters
             width = lane_width(devices[0].platform, parameters, -(-len(mine) // len(devices)))
             steps = self.inputs.feed.steps(cohort.recipe.batch_size)
-            start = None if self.start is None else self.start.start(cohort.spec, mine, self.folds)
-            found.append(
-                cohort_spec(cohort, mine, self.inputs.scales, steps, width, cohort.recipe.epochs, start)
-            )
+            start = None if self.start is None else self.start.start(cohort.spec, mine, self.divisions)
+            scales, filled = self.inputs.scales, self.inputs.encoders[0].filled
+            epochs = cohort.recipe.epochs
+            found.append(cohort_spec(cohort, mine, scales, steps, width, epochs, start, filled))
         return found
 
     def _cohort_plan(
@@ -349,6 +375,7 @@ class Study:
         save_every: float = 5.0,
         baselines: bool = True,
         measure: bool = False,
+        tracker: str | None = None,
     ) -> "Result":
         """Train the study.
 
@@ -360,6 +387,8 @@ class Study:
             baselines: whether to fit scikit-learn's baselines on the same rows.
             measure: whether to note, before each epoch, the length of the gradient, of the weights and of the
                 step (the radius of its trust region). Measuring never changes the run.
+            tracker: "tensorboard", "mlflow" or "wandb", to be told of the run as one run of its own. Tracking
+                never changes the run, and one that fails does not end it.
 
         Returns:
             The result.
@@ -367,11 +396,12 @@ class Study:
         Raises:
             RunError: if the folder is not empty.
             TrainingError: if every member diverged.
+            UsageError: if the tracker is not known or not installed.
         """
         from .run import run_study
 
         parsed = Budget.parse(budget) if budget is not None else None
-        return run_study(self, folder, parsed, callbacks, save_every, baselines, measure)
+        return run_study(self, folder, parsed, callbacks, save_every, baselines, measure, tracker)
 
     def to_settings(self, resolved: Resolved | None = None) -> dict[str, Any]:
         """The study as a settings file says it; with a decision, so that it repeats the run exactly."""
@@ -396,6 +426,8 @@ class Study:
             settings[name] = _absolute(value) if name in ("test_file", "validation_file") else value
         if self.streaming is not None:
             settings.update(self.streaming.settings)
+        if self.roomy:
+            settings["roomy"] = True
         if self.keep_duplicates_together:
             settings["keep_duplicates_together"] = True
         if self.start is not None:
@@ -476,19 +508,6 @@ class Study:
         return study
 
 
-def _training_rows(dataset: Dataset, split: Split) -> int:
-    return dataset.labeled if isinstance(dataset, StreamedDataset) else len(split.train[0])
-
-
-def _folds(dataset: Dataset) -> int:
-    """How many folds there are unless a user says otherwise."""
-    if isinstance(dataset, StreamedDataset):
-        return 1
-    if dataset.time is not None or (dataset.part is not None and (dataset.part == 1).any()):
-        return 1
-    return FOLDS if len(dataset) < FOLDS_BELOW else 1
-
-
 def _start(settings: Mapping[str, Any], given: Any, models: Any) -> WarmStart | None:
     """What settings start from, the same as when they were recorded."""
     given = given if given is not None else settings.get("from")
@@ -505,18 +524,6 @@ def _start(settings: Mapping[str, Any], given: Any, models: Any) -> WarmStart | 
             "columns: what each is, the run to start from says; leave columns out, but for a split"
         )
     return start
-
-
-def _recipe(
-    given: Recipe | Mapping[str, Any] | None, rows: int, architectures: Sequence[Architecture]
-) -> Recipe:
-    if isinstance(given, Recipe):
-        return given
-    standard = default_recipe(rows, architectures)
-    if not given:
-        return standard
-    Recipe.from_dict(given)  # refuses unknown names
-    return dataclasses.replace(standard, **given)
 
 
 def _place(function: Any) -> str:
@@ -545,42 +552,6 @@ def _where(source: Any, dataset: Dataset) -> str:
 def _absolute(source: str | Path) -> str:
     """A path that holds from any folder; a name as it is."""
     return str(Path(source).resolve()) if Path(source).exists() else str(source)
-
-
-def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    whole = all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**32 for s in chosen)
-    if isinstance(seeds, bool) or not chosen or not whole or len(set(chosen)) != len(chosen):
-        todo = "give how many (1 or more), or different whole numbers from 0"
-        raise UsageError(f"seeds={seeds!r} is not allowed; {todo}")
-    return chosen
-
-
-def _architectures(
-    given: Architecture | Sequence[Architecture] | None, dataset: Dataset
-) -> tuple[Architecture, ...]:
-    if given is None:
-        return default_architectures(dataset)
-    several = (given,) if isinstance(given, Architecture) else tuple(given)
-    for one in several:
-        if not isinstance(one, Architecture):
-            raise UsageError(
-                f"architectures={one!r} is no architecture; give one of fathom.models, such as MLP(width=64), "
-                "or wrap your own module: models.FromModule(build)"
-            )
-    if not several:
-        raise UsageError("architectures=[] is empty; give at least one, or None for the default")
-    return several
-
-
-def _metric(metric: str | None, kind: str) -> str:
-    name = metric or ("accuracy" if kind == "classification" else "rmse")
-    fitting = [record.name for record in METRICS if record.kind == kind]
-    if name in METRICS and name not in fitting:
-        raise UsageError(f"metric={name!r} is not for {kind}; use one of: {', '.join(fitting)}")
-    if name not in METRICS:
-        raise one_of("metric", name, fitting)
-    return name
 
 
 def _why(index: int, cohorts: Sequence[CohortMembers]) -> str:

@@ -40,12 +40,14 @@ class RawColumn:
         kind: "number", "boolean", "date", "text", or "unsupported" (nested or binary values).
         values: float64 [rows] (NaN = missing, never infinite), or for text object [rows] (str or None).
         reason: for "unsupported", what the column holds.
+        first: the number in the source, from 0, of the first row held here.
     """
 
     name: str
     kind: str
     values: np.ndarray
     reason: str = ""
+    first: int = 0
 
     def missing(self) -> np.ndarray:
         """Which cells have no value, bool [rows]."""
@@ -205,7 +207,8 @@ def _parsed(column: RawColumn, kind: str, style: str) -> np.ndarray:
         row = next(row for row, text in enumerate(column.values) if text in bad)
         word = {"numeric": "number", "boolean": "true or false", "date": "date"}[kind]
         raise DataError(
-            f"column {column.name!r}, row {row + 1}: {column.values[row]!r} is no {word}; the column is {kind}, "
+            f"column {column.name!r}, row {column.first + row + 1}: {column.values[row]!r} is no {word}; "
+            f"the column is {kind}, "
             "so correct the cell or leave it empty"
         )
     known[None] = np.nan

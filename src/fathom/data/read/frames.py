@@ -132,7 +132,7 @@ def array_column(name: str, values: np.ndarray) -> RawColumn:
 
 
 def _features(x: Any) -> list[RawColumn]:
-    if isinstance(x, Mapping) or _is_frame(x):
+    if isinstance(x, Mapping) or is_frame(x):
         return read_frame(x)
     try:
         array = _dense(x) if hasattr(x, "toarray") and hasattr(x, "nnz") else np.asarray(x)
@@ -184,7 +184,8 @@ def _check_unique(names: list[str]) -> None:
         )
 
 
-def _is_frame(candidate: Any) -> bool:
+def is_frame(candidate: Any) -> bool:
+    """Whether something is a data frame that narwhals knows."""
     return isinstance(nw.from_native(candidate, pass_through=True), (nw.DataFrame, nw.LazyFrame))
 
 

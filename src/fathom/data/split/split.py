@@ -37,6 +37,11 @@ class Split:
         """How many folds there are."""
         return len(self.train)
 
+    @property
+    def held_out(self) -> bool:
+        """Whether the validation rows are others than the training rows."""
+        return not np.array_equal(self.train[0], self.validation[0])
+
 
 def make_split(
     dataset: Dataset,
@@ -61,7 +66,7 @@ def make_split(
             none. Not used where the dataset gives test rows.
         validation: the share of all rows to choose by, for `folds=1`; the share of the others where the dataset
             gives test rows; not used where it gives validation rows.
-        folds: 1 for one train/validation division; k for cross-validation, in which each row that is no test
+        folds: 0 for no division, every row that is no test row being both; 1 for one train/validation division; k for cross-validation, in which each row that is no test
             row is a validation row once (by time: but for the first of k + 1 stretches).
         seed: what decides the division; the same seed gives the same rows.
         duplicates: whether rows with equal cells, the target aside, are kept on one side.
@@ -95,6 +100,9 @@ def make_split(
     rest = np.setdiff1d(rows, held)
     if len(fixed):
         parts = [_given(rest, fixed, folds)]
+    elif folds == 0:
+        parts = [(rest, rest)]
+        divider.notes.append("no rows are held out for validation: what chooses has been trained on")
     elif folds == 1:
         chosen = divider.hold_out(rest, min(len(rest) - 1, max(1, round(len(rest) * share))), 1)
         parts = [(np.setdiff1d(rest, chosen), chosen)]
@@ -111,9 +119,10 @@ def make_split(
 def _check(test: float, validation: float, folds: int, seed: int) -> None:
     if not 0 <= test < 1:
         raise UsageError(f"test={test!r} is not allowed; give a share of the rows from 0 to below 1")
-    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 1:
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 0:
         raise UsageError(
-            f"folds={folds!r} is not allowed; give 1 (one division) or 2 and more (cross-validation)"
+            f"folds={folds!r} is not allowed; give 0 (nothing held out), 1 (one division) or 2 and more "
+            "(cross-validation)"
         )
     if folds == 1 and not 0 < validation < 1 - test:
         raise UsageError(

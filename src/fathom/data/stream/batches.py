@@ -1,11 +1,49 @@
 """New data of any size, a batch of rows at a time."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from ..load import NewData, read_new
+from ..read.columns import RawColumn
 from ..read.open import Opened, table_files
 from ..schema import Schema
+from .load import fits_memory
 from .source import STRETCH, TableSource
+
+_WHOLE = 1e9  # bytes that a table may take which is read at once
+
+
+def new_batches(
+    source: Any, schema: Schema, rows: int = STRETCH, *, with_target: bool = True
+) -> Iterator[NewData]:
+    """New data for a trained model in batches of rows, whatever its size, in its order.
+
+    Args:
+        source: as for `read_new`; only a file of a table is read a batch at a time, and only if it is large.
+        schema: what the model reads.
+        rows: rows of a batch.
+        with_target: also read the target and the weights, where the source has them.
+
+    Yields:
+        Batches, at least one; the notes are with the first.
+
+    Raises:
+        DataError: as `read_new`; the number of a row is that in the source.
+    """
+    if fits_memory(source, _WHOLE):
+        whole = read_new(source, schema, with_target=with_target)
+        for start in range(0, max(len(whole.table), 1), rows):
+            yield _rows_of(whole, start, start + rows)
+        return
+    notes: set[str] = set()
+    for batch in read_batches(source, schema, rows):
+        new = read_new(batch, schema, with_target=with_target)
+        yield dataclasses.replace(new, notes=tuple(note for note in new.notes if note not in notes))
+        notes.update(new.notes)
 
 
 def read_batches(source: str | Path, schema: Schema, rows: int = STRETCH) -> Iterator[Opened]:
@@ -17,7 +55,7 @@ def read_batches(source: str | Path, schema: Schema, rows: int = STRETCH) -> Ite
         rows: rows of a batch.
 
     Yields:
-        Sources that `read_table` and `Predictor` take, in the order of the file.
+        Sources that `read_new` takes, in the order of the file.
 
     Raises:
         DataError: if the file cannot be read as a table.
@@ -25,4 +63,20 @@ def read_batches(source: str | Path, schema: Schema, rows: int = STRETCH) -> Ite
     expected = (*(column.name for column in schema.columns), schema.target.name)
     table = TableSource(table_files(source), expected)
     for start, stop in table.stretches(rows):
-        yield Opened(table.name, table.read(start, stop))
+        yield Opened(table.name, [_numbered(column, start) for column in table.read(start, stop)])
+
+
+def _numbered(column: RawColumn, first: int) -> RawColumn:
+    return dataclasses.replace(column, first=first)
+
+
+def _rows_of(whole: NewData, start: int, stop: int) -> NewData:
+    rows = slice(start, stop)
+
+    def cut(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else values[rows]
+
+    notes = whole.notes if start == 0 else ()
+    return NewData(
+        whole.table.take(np.arange(len(whole.table))[rows]), cut(whole.target), cut(whole.weight), notes
+    )

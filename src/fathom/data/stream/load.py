@@ -1,6 +1,7 @@
 """A dataset larger than memory: some rows of it, drawn at random, stand for it; the others stay in the file."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,14 +153,15 @@ def draw(
     return Drawn(source, places, Reading(source.name, found, target, given, notes=tuple(notes)))
 
 
-def fits_memory(source: object) -> bool:
+def fits_memory(source: object, most: float = math.inf) -> bool:
     """Whether a source can be read whole: all but tables that would take over a quarter of the memory.
 
     Args:
         source: as for `load`; what is no path to a table is never too large.
+        most: bytes that it may take at most, whatever the memory.
     """
     files = table_files(source)
-    allowed = _SHARE * _memory()
+    allowed = min(most, _SHARE * _memory())
     if sum(path.stat().st_size for path in files) * _TEXT_COPIES * _PACKED <= allowed:  # however it is packed
         return True
     return sum(map(_whole, files)) <= allowed

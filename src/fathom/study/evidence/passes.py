@@ -1,0 +1,228 @@
+"""What asks a model again and again: importance and dependence, within what a run's training allows.
+
+What is affordable is counted and not timed, so that the same run leaves the same evidence on any machine.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...analysis import RawPlace, partial_dependence, permutation_importance, places, quantile_grid, scorer
+from ...data import Column, Table
+from ...engine.training import MemberRecord
+from ...objectives import METRICS
+from ..members import CohortMembers, Member
+from ..parts import MOST_ROWS
+from ..plan import Plan
+from ..predictor import Predictor
+from ..study import Study
+from .cells import number_text, slot_text
+
+# Multiplications, as the products inside a network are counted: about 5e9 of them take a second on a core.
+_LEAST_WORK = 3e10  # that any run may spend
+_SHARE = 0.1  # of the work of training
+_PER_INPUT = 150  # that encoding one number of a row costs as much as
+_PER_OUTPUT = 300  # that one call's overhead costs, for each row and network
+_TRAINING = 3  # passes over a row that training on it comes to
+_FEW_ROWS = 500  # a sample below which importance is chance
+_MOST_ROWS = 10_000
+_REPEATS = (5, 3)  # of a permutation
+_MOST_ALONG, _FEW_ALONG = 500, 100  # rows that are followed along a column
+_POINTS = 20
+_CATEGORIES = 12
+_SEED = 0
+
+
+class TooMuch(Exception):
+    """What would cost more than is allowed; its text says why."""
+
+
+def training_work(
+    plan: Plan,
+    cohorts: Sequence[CohortMembers],
+    members: Sequence[Member],
+    records: Mapping[int, MemberRecord],
+) -> float:
+    """The multiplications that training took, about."""
+    cost = {
+        candidate.index: c.steps * c.batch * c.parameters
+        for c, cohort in zip(plan.cohorts, cohorts, strict=True)
+        for candidate in cohort.candidates
+    }
+    return float(sum(_TRAINING * records[m.index].epochs * cost[m.candidate] for m in members))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Asked:
+    """A model that can be asked often, and on how many rows.
+
+    Attributes:
+        predictor: the ensemble, or the chosen network.
+        name: "ensemble" or "chosen".
+        rows: how many rows.
+        passes: how often each row may be asked.
+    """
+
+    predictor: Predictor
+    name: str
+    rows: int
+    passes: int
+
+    def predict(self, table: Table) -> np.ndarray:
+        """Log-probabilities [rows, classes], or values [rows]."""
+        return self.predictor.combine(self._outputs(table))
+
+    def each(self, table: Table) -> np.ndarray:
+        """Probabilities or values of the whole and of each network, [rows, 1 + networks, outputs]."""
+        outputs = self._outputs(table)
+        whole = self.predictor.combine(outputs)
+        if self.predictor.task.kind == "regression":
+            return np.concatenate([whole[:, None, None], outputs.transpose(1, 0, 2)], axis=1)
+        alone = [self._network(i).combine(outputs[i : i + 1]) for i in range(len(outputs))]
+        return np.exp(np.stack([whole, *alone], axis=1))
+
+    def _network(self, index: int) -> Predictor:
+        parts, warm = self.predictor.parts[index : index + 1], self.predictor.temperatures[index : index + 1]
+        return dataclasses.replace(self.predictor, parts=parts, temperatures=warm, ensemble_temperature=1.0)
+
+    def _outputs(self, table: Table) -> np.ndarray:
+        folds = {part.fold for part in self.predictor.parts}
+        # Calls of one size, whose program was compiled while the networks trained.
+        full = -(-len(table) // MOST_ROWS) * MOST_ROWS
+        inputs = {
+            fold: np.pad(self.predictor.encoders[fold].encode(table), [(0, full - len(table)), (0, 0)])
+            for fold in folds
+        }
+        return self.predictor.outputs_of(inputs, full)[:, : len(table)]
+
+
+def _cost(predictor: Predictor) -> float:
+    """Multiplications that one row costs."""
+    inputs = predictor.encoders[0].features
+    encoding = _PER_INPUT * inputs * len({part.fold for part in predictor.parts})
+    networks = sum(
+        _PER_OUTPUT + sum(np.size(leaf) for leaf in _leaves(part.kept)) for part in predictor.parts
+    )
+    return float(encoding + networks)
+
+
+def _leaves(kept: Any) -> list[Any]:
+    import jax
+
+    return jax.tree.leaves(kept["params"])
+
+
+def affordable(
+    predictor: Predictor, rows: int, passes: Sequence[int], work: float, few: int = _FEW_ROWS
+) -> Asked:
+    """Who is asked about how many rows how often, such that it stays within the work allowed.
+
+    Args:
+        predictor: the ensemble.
+        rows: how many there are.
+        passes: how often each row is asked; fewer times where the first number is too many.
+        work: multiplications of the training.
+        few: rows below which the answer is chance.
+
+    Raises:
+        TooMuch: if even the chosen network on few rows would take longer.
+    """
+    allowed = max(_LEAST_WORK, _SHARE * work)
+    for name, model in (("ensemble", predictor), ("chosen", predictor.chosen)):
+        for often in passes:
+            count = int(allowed / (_cost(model) * max(1, often)))
+            if count >= min(rows, few):
+                return Asked(model, name, min(count, rows), often)
+    raise TooMuch(
+        f"asking the chosen network {passes[-1]} times about each row would take longer than a tenth of the training"
+    )
+
+
+def drawn(rows: int, count: int) -> np.ndarray:
+    """Some of the rows, at random from a fixed seed, in their order."""
+    return np.sort(np.random.default_rng(_SEED).permutation(rows)[:count])
+
+
+def importance(study: Study, predictor: Predictor, work: float) -> tuple[list[dict[str, Any]], Asked]:
+    """The permutation importance of every input column on the test rows.
+
+    Raises:
+        TooMuch: if it would take too long.
+    """
+    dataset, columns = study.dataset, places(study.dataset.schema)
+    most = min(len(study.split.test), _MOST_ROWS)
+    asked = affordable(predictor, most, [repeats * len(columns) for repeats in _REPEATS], work)
+    rows = study.split.test[drawn(len(study.split.test), asked.rows)]
+    table, target = dataset.table.take(rows), dataset.target[rows]
+    metric = METRICS[study.task.metric]
+    offsets = np.array(predictor.offsets) if predictor.offsets else None
+    found = permutation_importance(
+        asked.predict,
+        table,
+        columns,
+        lambda found: scorer(metric.name, found, target, offsets),
+        rising=metric.greater_is_better,
+        weight=None if dataset.weight is None else dataset.weight[rows],
+        repeats=asked.passes // max(1, len(columns)),
+    )
+    return [dataclasses.asdict(one) for one in found], asked
+
+
+def dependence(
+    study: Study, predictor: Predictor, features: Sequence[str], work: float
+) -> list[dict[str, Any]]:
+    """The mean prediction along each column, over rows that trained or validated.
+
+    Args:
+        study: the study.
+        predictor: the ensemble.
+        features: names of the columns.
+        work: multiplications of the training.
+
+    Raises:
+        TooMuch: if it would take too long.
+    """
+    pool = study.inputs.rows
+    asked = affordable(predictor, min(len(pool), _MOST_ALONG), [len(features) * _POINTS], work, _FEW_ALONG)
+    table = study.dataset.table.take(pool[drawn(len(pool), asked.rows)])
+    by_name = {column.name: column for column in study.dataset.schema.columns}
+    found = []
+    for column in places(study.dataset.schema):
+        if column.name in features and column.block != "text":
+            every = column.cells(study.dataset.table)[pool]
+            found.append(_along(asked, table, column, by_name[column.name], every))
+    return sorted(found, key=lambda one: features.index(one["feature"]))
+
+
+def _along(asked: Asked, table: Table, place: RawPlace, column: Column, every: np.ndarray) -> dict[str, Any]:
+    """The dependence on one column."""
+    if place.block == "numeric":
+        grid = quantile_grid(every, _POINTS)
+        if column.kind == "boolean":
+            kind, shown, more = "categorical", [number_text(column, v) for v in grid], _shares(every, grid)
+        else:
+            present = every[~np.isnan(every)]
+            rug = np.quantile(present, np.linspace(0, 1, 11)).tolist()
+            kind, shown, more = "numeric", grid.tolist(), {"rug": rug, "share": None}
+            if column.kind == "date":
+                kind, shown = "date", [number_text(column, v) for v in grid]
+                more["rug"] = [number_text(column, v) for v in rug]
+    else:
+        codes, counts = np.unique(every, return_counts=True)
+        grid = codes[np.argsort(-counts, kind="stable")][:_CATEGORIES]
+        kind, shown = "categorical", [slot_text(column, int(code)) for code in grid]
+        more = _shares(every, grid)
+    curves = partial_dependence(asked.each, table, place, grid)  # [grid, 1 + networks, outputs]
+    if asked.predictor.task.kind == "regression":
+        curves = curves[..., 0]
+    low = high = None
+    if len(asked.predictor.parts) > 1:
+        low, high = (np.quantile(curves[:, 1:], q, axis=1).tolist() for q in (0.025, 0.975))
+    about = {"feature": place.name, "kind": kind, "grid": shown, "mean": curves[:, 0].tolist()}
+    return {**about, "low": low, "high": high, **more}
+
+
+def _shares(every: np.ndarray, grid: np.ndarray) -> dict[str, Any]:
+    return {"rug": None, "share": [float((every == value).mean()) for value in grid]}

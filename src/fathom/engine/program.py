@@ -19,8 +19,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..errors import UsageError
-from . import stored
-from .functions import KEY_KIND, Functions, Packer, abstract_key, run_step
+from . import program_store
+from .functions import KEY_KIND, MOST_EFFORT, Functions, Packer, abstract_key, run_step
 
 # What the engine keeps of a member beside its state, with its type and what it is before the first epoch.
 _SCALARS = {
@@ -32,7 +32,6 @@ _SCALARS = {
     "stopped": (np.bool_, False),
     "last_loss": (np.float32, np.nan),
 }
-_MOST_EFFORT = 3  # XLA's own choice
 SHARDED, REPLICATED = PartitionSpec("device"), PartitionSpec()
 Slot = dict[str, Any]
 
@@ -77,12 +76,12 @@ class Program:
         function: Callable[..., Any],
         donate: tuple[int, ...] = (),
         described: str = "",
-        effort: int = _MOST_EFFORT,
+        effort: int = MOST_EFFORT,
     ):
         self.name = name
         self._described = described and f"{name} {effort} {described}"
-        options = {"xla_backend_optimization_level": effort} if effort < _MOST_EFFORT else None
-        function = stored.named(function, name, self._described)
+        options = {"xla_backend_optimization_level": effort} if effort < MOST_EFFORT else None
+        function = program_store.named(function, name, self._described)
         self._jitted = jax.jit(function, donate_argnums=donate, compiler_options=options)
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
@@ -91,8 +90,10 @@ class Program:
         leaves, tree = jax.tree.flatten(args)
         shapes = (tree, tuple((np.shape(a), np.dtype(a.dtype), a.sharding) for a in leaves))
         if shapes not in self._compiled:
-            made = stored.fetch(self._described, args)
-            self._compiled[shapes] = made or stored.compiled(self._described, self._jitted.lower(*args), args)
+            made = program_store.fetch(self._described, args)
+            self._compiled[shapes] = made or program_store.compiled(
+                self._described, self._jitted.lower(*args), args
+            )
         return self._compiled[shapes]
 
     def __call__(self, *args: Any) -> Any:
@@ -180,7 +181,7 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
         measure = Program("measure", _sharded(device, mesh, "sssssrr"))
     stores = functions.described and mesh.devices.flat[0].platform == "cpu"  # tried nowhere else
     described = f"{functions.described} {names} {kind}" if stores else ""
-    epoch, window = (Program(name, run, (0,), described, effort=1) for name, run in trained.items())
+    epoch, window = (Program(n, run, (0,), described, functions.effort) for n, run in trained.items())
     return Programs(Program("init", init, (), described, effort=1), epoch, window, measure, layout, best)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import fathom as fm
 from fathom.catalogue import Catalogue
-from fathom.engine import stored
+from fathom.engine import program_store
 from fathom.engine.learner import LearnerSpec, functions_for
 from fathom.engine.program import Program, device_mesh, put
 from fathom.process import STORED
@@ -73,13 +73,13 @@ def test_what_it_is_found_by(rows, monkeypatch):
     other(rows)
     assert traced == [(8,)]
     jax.config.update("jax_default_matmul_precision", "highest")
-    stored._process.cache_clear()
+    program_store._process.cache_clear()
     try:
         another, traced = double()
         another(rows)  # another way to compile
     finally:
         jax.config.update("jax_default_matmul_precision", None)
-        stored._process.cache_clear()
+        program_store._process.cache_clear()
     assert traced == [(8,)]
 
 

@@ -20,6 +20,7 @@ FLOORS = [
     {"analysis"},
     {"study"},
     {"report"},
+    {"sklearn"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

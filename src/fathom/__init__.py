@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import nn as nn
     from . import objectives as objectives
     from . import optim as optim
+    from . import sklearn as sklearn
     from .data import load as load
     from .engine import Budget as Budget
     from .engine import Population as Population
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from .study import resume as resume
     from .task import Task as Task
 
-_ROOMS = ("data", "engine", "graph", "models", "nn", "objectives", "optim", "report", "study")
+_ROOMS = ("data", "engine", "graph", "models", "nn", "objectives", "optim", "report", "sklearn", "study")
 _HOMES = {
     "Budget": "engine",
     "FathomError": "errors",

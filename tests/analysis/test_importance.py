@@ -15,7 +15,7 @@ from fathom.analysis import (
     scorer,
 )
 from fathom.analysis.columns import RawPlace
-from fathom.analysis.importance import _ROWS
+from fathom.analysis.importance import ROWS
 from fathom.data import Column, Schema, Table, load
 
 
@@ -89,14 +89,12 @@ def test_a_constant_column_is_not_asked_about(forest):
 
     found = importances(Model(), x, y, repeats=2)
     assert found["x3"].mean == 0 and sum(asked) == 300 * (1 + 3 * 2)
-    assert max(asked) <= _ROWS
+    assert max(asked) <= ROWS
 
 
-def test_memory_is_bounded_and_changes_nothing(forest, monkeypatch):
+def test_memory_is_bounded_and_changes_nothing(forest):
     model, x, y = forest
-    together = importances(model, x, y)
-    monkeypatch.setattr("fathom.analysis.importance._ROWS", 301)
-    assert importances(model, x, y) == together
+    assert importances(model, x, y, most_rows=301) == importances(model, x, y)
 
 
 def test_rows_of_no_weight_do_not_count(forest):
@@ -166,18 +164,18 @@ def test_dependence_is_scikit_learns(forest, place):
     np.testing.assert_allclose(found, expected["average"][0], rtol=1e-9)
 
 
-def test_dependence_of_probabilities_is_scikit_learns_class_by_class(monkeypatch):
+def test_dependence_of_probabilities_is_scikit_learns_class_by_class():
     data = load("iris")
     model = LogisticRegression(max_iter=500).fit(data.table.numeric, data.target)
     expected = sk_dependence(
         model, data.table.numeric, [2], grid_resolution=7, response_method="predict_proba"
     )
-    monkeypatch.setattr("fathom.analysis.dependence._ROWS", 400)  # two values at a time
     found = partial_dependence(
         lambda t: model.predict_proba(t.numeric),
         data.table,
         places(data.schema)[2],
         expected["grid_values"][0],
+        most_rows=400,  # two values at a time
     )
     np.testing.assert_allclose(found.T, expected["average"], rtol=1e-9)
 

@@ -146,7 +146,7 @@ def test_predictions_go_to_a_file_and_to_json(place, fitted, fathom, monkeypatch
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("p.xlsx", "are written as CSV or Parquet"),
+        ("p.xlsx", "are written as CSV, Parquet or JSON lines"),
         ("nowhere/p.csv", "does not exist; make it first"),
         (".", "is a folder"),
     ],
@@ -171,6 +171,13 @@ def test_the_report_is_written_again(place, fitted, fathom, monkeypatch):
     shown = json.loads(ended.out)
     assert lacking(shown, keys_of("report")) == []
     assert Path(shown["report"]).is_file()
+
+
+def test_the_chosen_network_is_drawn(place, fitted, fathom, monkeypatch):
+    monkeypatch.chdir(place)
+    ended = fathom("graph", "runs/clouds")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("the chosen network of clouds: ") and "(parameter)" in ended.out
 
 
 def test_a_finished_run_is_not_trained_again(place, fitted, fathom, monkeypatch):

@@ -73,7 +73,9 @@ def test_only_the_checks_of_sample_weights_are_expected_to_fail():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimator", [PopulationClassifier(), PopulationRegressor()], ids=["classes", "values"])
+@pytest.mark.parametrize(
+    "estimator", [PopulationClassifier(), PopulationRegressor()], ids=["classes", "values"]
+)
 def test_the_defaults_pass_too(estimator, compiled):
     results = check_estimator(
         estimator, on_fail=None, on_skip=None, expected_failed_checks=EXPECTED_FAILED_CHECKS

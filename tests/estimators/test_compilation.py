@@ -41,7 +41,9 @@ def test_a_second_fit_of_other_rows_columns_and_settings_compiles_nothing(compil
     regressor().fit(*line)
     compiled.count = 0
     classifier(learning_rate=0.003, epochs=3).fit(x[::2, :2], y[::2]).predict(x[:7, :2])
-    regressor(weight_decay=0.3).fit(np.tile(line[0], 2)[:61], line[1][:61]).predict_interval(np.zeros((200, 8)))
+    regressor(weight_decay=0.3).fit(np.tile(line[0], 2)[:61], line[1][:61]).predict_interval(
+        np.zeros((200, 8))
+    )
     assert compiled.count == 0
     classifier(width=17).fit(x, y)
     assert compiled.count > 0  # the count counts

@@ -91,9 +91,9 @@ def test_values_are_predicted_with_intervals(fitted_line, line):
 
 def test_the_result_of_the_study_is_there(fitted):
     table = fitted.result_.table()
-    assert len(table) == 2 * 5 and {row["seed"] for row in table} == {row["seed"] for row in table[:10]}
-    assert {row["fold"] for row in table} == set(range(5)) and len({row["seed"] for row in table}) == 2
-    assert all(row["learning_rate"] == 0.01 and row["status"] == "finished" for row in table)
+    assert len(table) == 2 * 5 and len({row["seed"] for row in table}) == 2
+    assert {row["fold"] for row in table} == set(range(5)) and {row["learning_rate"] for row in table} == {0.01}
+    assert [row["best_score"] for row in table] == sorted((row["best_score"] for row in table), reverse=True)
     assert fitted.chosen_settings_["width"] == 16
     assert fitted.result_.summary()["data"]["classes"] == NAMES.tolist()
 
@@ -160,9 +160,9 @@ def test_weights_are_routed_to_the_fit(iris):
     weight = np.where(y == 2, 1e-3, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
         asked = classifier(epochs=20).set_fit_request(sample_weight=True)
-        steps = make_pipeline(StandardScaler(), asked).fit(x, y, sample_weight=weight)
-        refused = make_pipeline(StandardScaler(), classifier().set_fit_request(sample_weight=False))
-        plain = refused.set_params(populationclassifier__epochs=20).fit(x, y).predict_proba(x)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        steps = make_pipeline(scaler, asked).fit(x, y, sample_weight=weight)
+        plain = make_pipeline(scaler, clone(asked)).fit(x, y).predict_proba(x)
     assert steps.predict_proba(x)[y == 2, 2].mean() < plain[y == 2, 2].mean() - 0.2
 
 
@@ -184,7 +184,7 @@ def test_numbers_may_be_declared_categories():
     table = pd.DataFrame({"code": np.tile([10, 20, 30, 40], 30), "noise": np.arange(120) % 7})
     found = classifier(columns={"code": "categorical"}).fit(table, table["code"].isin([10, 30]).to_numpy())
     assert found.result_.ensemble.schema.columns[0].kind == "categorical"
-    with pytest.raises(UsageError, match="columns: 'cod' is no column; .*did you mean the column 'code'"):
+    with pytest.raises(UsageError, match=r"columns: 'cod' is no column; .*did you mean 'code'"):
         classifier(columns={"cod": "categorical"}).fit(table, table["code"] > 20)
 
 
@@ -198,7 +198,7 @@ def test_a_sparse_matrix_is_the_dense_one(iris):
 
 def test_a_sparse_matrix_that_would_fill_the_memory_is_refused():
     wide = sparse.csr_array((3, 200_000_000))
-    with pytest.raises(ValueError, match="sparse matrix whose dense form takes 4.5 GiB; at most 2 GiB"):
+    with pytest.raises(ValueError, match=r"sparse matrix whose dense form takes 4\.5 GiB; at most 2 GiB"):
         classifier().fit(wide, [0, 1, 0])
 
 
@@ -249,7 +249,9 @@ def test_one_class_is_refused_in_words():
 
 def test_an_architecture_of_the_library_or_several(iris):
     x, y = iris
-    found = PopulationClassifier([MLP(width=8, depth=1), MLP(width=4, depth=1)], epochs=2, samples=1).fit(x, y)
+    found = PopulationClassifier([MLP(width=8, depth=1), MLP(width=4, depth=1)], epochs=2, samples=1).fit(
+        x, y
+    )
     assert {row["width"] for row in found.result_.table()} == {8, 4}
 
 

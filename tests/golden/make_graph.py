@@ -303,8 +303,9 @@ def nan_finders() -> dict:
     import traceback
 
     import jax
-    from graph.peers import nan_cases
     from jax.experimental import checkify
+
+    from graph.peers import nan_cases
 
     def told(fn, run):
         lines, first = inspect.getsourcelines(fn)
@@ -313,7 +314,10 @@ def nan_finders() -> dict:
             run()
         except Exception as error:  # what it says is what is measured
             text = "".join(traceback.format_exception(error))
-            return {"raised": True, "line": any(f"peers.py:{n}" in text or f"line {n}, in" in text for n in here)}
+            return {
+                "raised": True,
+                "line": any(f"peers.py:{n}" in text or f"line {n}, in" in text for n in here),
+            }
         return {"raised": False, "line": False}
 
     def debug_nans(fn, x):

@@ -1,5 +1,7 @@
 """The backward walk equals `jax.grad`, and its costs equal closed forms."""
 
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,15 +136,16 @@ def test_shapes_alone_are_enough_to_plan_but_have_no_values():
         graph.backward()
 
 
-def chain(length, size):
-    weights = [draw(i, size, size) for i in range(length)]
+def chain(length, size, arrays=True):
+    shape = jax.ShapeDtypeStruct((size, size), jnp.float32)
+    weights = [draw(i, size, size) if arrays else shape for i in range(length)]
 
     def loss(weights, x):
         for w in weights:
             x = x @ w
         return x.sum()
 
-    return fm.trace(loss, weights, draw(9, size, size))
+    return fm.trace(loss, weights, draw(9, size, size) if arrays else shape)
 
 
 def test_reuse_makes_a_chain_linear_in_its_length():
@@ -156,6 +159,44 @@ def test_reuse_makes_a_chain_linear_in_its_length():
         assert cost.without_reuse == pytest.approx(ways * 2 * size**3, rel=0.1)
         assert cost.forward_mode == 2 * cost.forward * length * size**2
     assert 1.5 < chain(8, size).backward().cost.ratio < 2.1
+
+
+def test_the_exponents_of_length_and_width_can_be_read_off():
+    """Oracle: O(L D³) with reuse, O(L² D³) without, O(L² D⁵) one number of the gradient at a time."""
+    sizes = [(length, width) for length in (8, 16, 32) for width in (32, 64)]
+    costs = [chain(length, width, arrays=False).cost(wrt=0) for length, width in sizes]
+
+    def exponents(counts):
+        logs = np.log([[length, width, np.e] for length, width in sizes])
+        return np.linalg.lstsq(logs, np.log(counts), rcond=None)[0][:2]
+
+    np.testing.assert_allclose(exponents([c.backward for c in costs]), (1, 3), atol=0.1)
+    np.testing.assert_allclose(exponents([c.without_reuse for c in costs]), (2, 3), atol=0.15)
+    np.testing.assert_allclose(exponents([c.forward_mode for c in costs]), (2, 5), atol=0.1)
+
+
+def test_what_is_stored_is_never_more_than_jax_stores(capsys):
+    """Oracle: JAX's own residuals, as `print_saved_residuals` lists them, arguments and constants left out."""
+    from jax.ad_checkpoint import print_saved_residuals
+
+    from .zoo import ZOO
+
+    sizes = {"f32": 4, "f64": 8, "bool": 1, "i32": 4, "i8": 1}
+    policies = {name: ZOO[name] for name in ("policy_of_checkpoint", "checkpoint_by_name")}
+    for name, make in {**FUNCTIONS, **policies}.items():
+        if name in ("mlp", "jitted_mlp", "equinox_batch_norm", "nnx_module", "branches"):
+            continue
+        loss, args, *_ = make()
+        print_saved_residuals(loss, *args)
+        kinds = re.findall(r"^(\w+)\[([\d,]*)\] (?!from)", capsys.readouterr().out, re.M)
+        wanted = sum(sizes[kind] * math.prod(map(int, filter(None, dims.split(",")))) for kind, dims in kinds)
+        graph = fm.trace(loss, *args)
+        given = {value.id for value in graph.inputs} | set(graph.constants)
+        kept = [value for value in graph.plan().stored.values() if value.id not in given]
+        mine = sum(value.nbytes_all_steps for value in kept)
+        assert mine <= wanted, name
+        if name in policies:
+            assert mine == wanted, name
 
 
 def test_stored_values_are_what_the_rules_read():

@@ -150,6 +150,17 @@ class TestTree:
         primitives = [[node.primitive for node in child.nodes] for child in tree.root.children]
         assert [p[0] for p in primitives if len(p) == 2] == ["dot_general"] * 3
 
+    def test_a_loop_stays_in_one_piece_where_it_reads_what_came_between(self):
+        def fn(params, x):
+            between = jnp.sin((x @ params["a"]["w"]) @ params["b"]["w"])
+            step = lambda c, _: (jnp.tanh(c @ params["a"]["w"]) + between, None)  # noqa: E731
+            return jax.lax.scan(step, x, length=3)[0].sum()
+
+        w = jnp.eye(3)
+        tree = make_tree(fm.trace(fn, {"a": {"w": w}, "b": {"w": w}}, jnp.ones((2, 3))), "module")
+        assert [item.kind for item in tree.items()].count("scan") == 1
+        Drawing(fm.trace(fn, {"a": {"w": w}, "b": {"w": w}}, jnp.ones((2, 3))), fold="module", depth=9).svg()
+
     def test_loops_and_branches(self, graphs):
         tree = make_tree(graphs["branches"], "none")
         kinds = [item.kind for item in tree.items()]

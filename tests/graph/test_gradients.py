@@ -98,6 +98,21 @@ def test_a_while_loop_is_checked_forward():
     assert check.ok and check.disagreement is None
 
 
+def test_the_error_is_drawn(tmp_path):
+    """Oracle: by hand. Two decades of error for one of the step, then rounding; a wrong one stays level."""
+    right, wrong = (fm.check_gradients(lambda x, f=f: wrong_rule(f)(x).sum(), X) for f in (1.0, 1.5))
+    rows = {check.ok: check.draw().splitlines() for check in (right, wrong)}
+    first = [
+        next((i for i, line in enumerate(rows[True]) if line[7 + 2 * k : 8 + 2 * k] == "o"), 0)
+        for k in (1, 5)
+    ]
+    assert first[1] - first[0] == 4, "two steps a decade: four decades of error for two of the step"
+    level = [line for line in rows[False] if line.count("o") > 10]
+    assert level and level[0].startswith("1e-00")
+    svg = right.draw(tmp_path / "slopes.svg")
+    assert (tmp_path / "slopes.svg").read_text() == svg and svg.count('class="error"') == 3
+
+
 def test_misuse():
     with pytest.raises(UsageError, match="directions=0: give a whole number"):
         fm.check_gradients(lambda x: x.sum(), X, directions=0)

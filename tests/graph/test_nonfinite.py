@@ -140,6 +140,48 @@ def test_in_a_while_the_first_bad_pass_and_in_a_branch():
     assert (found.direction, found.node.primitive, found.node.parent.kind) == ("forward", "log", "cond")
 
 
+def test_in_a_while_the_pass_and_what_it_read():
+    """Oracle: 20 → 3.00 → 1.10 → 0.09 → −2.38, whose logarithm, the fifth, is not real."""
+
+    def fn(x):
+        return lax.while_loop(lambda s: s[1] < 6, lambda s: (jnp.log(s[0]), s[1] + 1), (x, 0))[0]
+
+    found = fm.find_nonfinite(fn, jnp.array([20.0]))
+    assert (found.passes, found.node.primitive) == (5, "log")
+    assert found.operands[0].largest == pytest.approx(np.log(np.log(np.log(np.log(20)))), rel=1e-4)
+    assert "in pass 5 of the while" in str(found)
+    members = fm.find_nonfinite(fn, jnp.array([1e9, 20.0]), in_axes=0)
+    assert (members.member, members.passes) == (0, 6)
+
+
+@pytest.mark.parametrize("around", [jax.jit, jax.checkpoint, jax.grad, jax.value_and_grad])
+def test_through_transformations_the_line_stays(around):
+    def loss(w):
+        return jnp.sqrt(w).sum()  # here
+
+    found = fm.find_nonfinite(jax.vmap(around(loss)), jnp.ones((4, 2)).at[2, 1].set(0.0))
+    if around in (jax.grad, jax.value_and_grad):
+        assert (found.direction, found.index, found.line.number) == (
+            "forward",
+            (2, 1),
+            line_in(loss, "# here"),
+        )
+    else:
+        assert not found.found, "no gradient is asked for: the results are four numbers"
+
+
+def test_where_infinities_are_meant_the_one_that_makes_nan_of_them():
+    def loss(x):
+        mask = jnp.where(x > 5, x, -jnp.inf)
+        return jax.nn.softmax(mask).sum()  # here
+
+    found = fm.find_nonfinite(loss, jnp.ones(3))
+    assert (found.node.primitive, found.line.number) == ("sub", line_in(loss, "# here"))
+    assert fm.find_nonfinite(loss, jnp.array([1.0, 6.0])).found is False
+    written = fm.find_nonfinite(lambda x: jnp.where(x > 5, x, -jnp.inf).sum(), jnp.ones(3))
+    assert "A number written in the function is not finite" in str(written)
+
+
 def test_a_deep_net_with_a_bad_weight_names_the_layer():
     loss, (net, x) = FUNCTIONS["mlp"]()
     net = jax.tree.map(lambda leaf: leaf * 1e30 if hasattr(leaf, "shape") else leaf, net)

@@ -58,7 +58,8 @@ def row(name):
         if found.get("parameters", case.parameters) != case.parameters:
             text += f", parameters ×{found['parameters'] / case.parameters:.0f}"
         cells.append(text)
-    return f"| {name.replace('_', ' ')} | right | {' | '.join(cells)} |"
+    mine = "right, by running it" if name == "while_loop" else "right"
+    return f"| {name.replace('_', ' ')} | {mine} | {' | '.join(cells)} |"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -78,7 +79,8 @@ def test_fathom_finds_each_non_finite_number_and_no_other(name):
     assert found.found == (name != "harmless_mask")
     if found.found:
         assert found.line.number == line_of(fn)
-        assert found.direction == ("backward" if name in ("backward_only", "where_trick", "custom_rule_backward") else "forward")  # fmt: skip
+        is_backward = name in ("backward_only", "where_trick", "custom_rule_backward")
+        assert found.direction == ("backward" if is_backward else "forward")
     where = {"inside_of_a_scan": ((2,), 0, ()), "inside_of_a_while": ((), 5, ()), "one_member": ((), 0, (2,))}
     if name in where:
         assert (found.step, found.passes, found.index) == where[name]

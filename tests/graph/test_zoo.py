@@ -9,7 +9,7 @@ import pytest
 import fathom as fm
 from fathom.errors import UsageError
 
-from .zoo import NO_GRADIENT, X, ZOO
+from .zoo import NO_GRADIENT, ZOO, X
 
 # Rounding of half precision depends on what the compiler fuses.
 SLACK = {"half_precision": 1e-2}

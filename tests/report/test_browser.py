@@ -50,7 +50,7 @@ def visit(browser):
     """Opens a page and fails where it logs an error or asks a network for anything."""
     wrong, pages = [], []
 
-    def opened(path, width=1280, *, alive=True, **more):
+    def opened(path, *charts, width=1280, **more):
         page = browser.new_context(viewport={"width": width, "height": 900}, **more).new_page()
         page.on(
             "console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None
@@ -59,17 +59,20 @@ def visit(browser):
         page.on("request", lambda asked: wrong.append(asked.url) if asked.url.startswith("http") else None)
         page.goto(path.as_uri())
         pages.append(page)
-        if alive:
-            page.evaluate("document.querySelectorAll('.chart').forEach((c) => c.scrollIntoView())")
-            for chart in page.locator(".chart").all():
-                chart.scroll_into_view_if_needed()
-                chart.locator(".live svg").wait_for()
+        for name in charts:
+            come_alive(page.locator(f'.chart[data-chart="{name}"]'))
         return page
 
     yield opened
     for page in pages:
         page.context.close()
     assert not wrong
+
+
+def come_alive(*charts):
+    for chart in charts:
+        chart.scroll_into_view_if_needed()
+        chart.locator(".live svg").wait_for()
 
 
 def colors(page, selector):
@@ -91,31 +94,40 @@ def contrast(one, other):
 
 
 def test_every_chart_comes_alive_without_moving_the_page(visit, usual):
-    page = visit(usual, alive=False)
+    page = visit(usual)
     before = page.evaluate("document.documentElement.scrollHeight")
-    page.evaluate("window.moved = 0; new PerformanceObserver(l => l.getEntries().forEach(e => { moved += e.value }))"
-                  ".observe({type: 'layout-shift', buffered: true})")  # fmt: skip
-    for chart in page.locator(".chart").all():
-        chart.scroll_into_view_if_needed()
-        chart.locator(".live svg").wait_for()
+    page.evaluate(
+        "window.moved = 0; new PerformanceObserver(l => l.getEntries().forEach(e => { moved += e.value }))"
+        ".observe({type: 'layout-shift', buffered: true})"
+    )
+    charts = page.locator(".chart").all()
+    come_alive(*charts)
     assert page.evaluate("document.documentElement.scrollHeight") == before
     assert page.evaluate("moved") < 0.01
+    # And each has words, and a place for the keyboard.
+    for chart in charts:
+        assert len(chart.get_attribute("aria-label")) > 40 and chart.get_attribute("tabindex") == "0"
+        assert chart.get_attribute("aria-describedby") in ("walk", "walk-and-zoom")
 
 
-@pytest.mark.parametrize("width", [360, 1280, 2560])
 @pytest.mark.parametrize("which", ["usual", "wide"])
-def test_nothing_sticks_out_at_any_width(visit, request, which, width):
-    page = visit(request.getfixturevalue(which), width)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    charts = page.locator(".live svg").all()
-    ends = [chart.bounding_box() for chart in charts]
-    assert charts and all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in ends)
+def test_nothing_sticks_out_at_any_width(visit, request, which):
+    page = visit(request.getfixturevalue(which), "scores", "confusion", "importance", "time", width=360)
+    for width in (360, 1280, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        svg = "document.querySelector('[data-chart=confusion] .live svg').getBoundingClientRect()"
+        page.wait_for_function(
+            f"Math.abs({svg}.width - document.querySelector('[data-chart=confusion]').clientWidth) < 2"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        for box in [chart.bounding_box() for chart in page.locator(".live svg").all()]:
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width
 
 
 def test_dark_is_dark_and_both_can_be_read(visit, usual):
     grounds = {}
     for scheme in ("light", "dark"):
-        page = visit(usual, alive=False, color_scheme=scheme)
+        page = visit(usual, color_scheme=scheme)
         ground = grounds[scheme] = colors(page, "body")[1]
         for selector in (
             "body",
@@ -137,7 +149,7 @@ def scores(page):
 
 
 def test_members_sort_by_mouse_and_by_keyboard(visit, usual):
-    page = visit(usual, alive=False)
+    page = visit(usual)
     head = page.locator('table[data-table="members"] th', has_text="best accuracy")
     head.get_by_role("button").click()
     page.wait_for_function("document.querySelector('th[aria-sort]')")
@@ -154,7 +166,7 @@ def test_members_sort_by_mouse_and_by_keyboard(visit, usual):
 
 
 def test_the_settings_of_a_member_show_where_it_is_pointed_at_or_walked_to(visit, usual):
-    page = visit(usual, alive=False)
+    page = visit(usual)
     row = page.locator('table[data-table="members"] tbody tr[tabindex="0"]')
     row.wait_for()
     row.hover()
@@ -171,7 +183,7 @@ def test_the_settings_of_a_member_show_where_it_is_pointed_at_or_walked_to(visit
 
 
 def test_marks_are_told_by_mouse_and_by_keyboard(visit, usual):
-    page = visit(usual)
+    page = visit(usual, "scores", "learning-curves")
     chart = page.locator('.chart[data-chart="scores"]')
     box = chart.locator('path[aria-roledescription="point"], path').first
     assert box.count() == 1
@@ -190,7 +202,7 @@ def test_marks_are_told_by_mouse_and_by_keyboard(visit, usual):
 
 
 def test_a_chart_zooms_by_keyboard_and_goes_back(visit, usual):
-    page = visit(usual)
+    page = visit(usual, "losses")
     chart = page.locator('.chart[data-chart="losses"]')
     labels = "[...document.querySelectorAll('[data-chart=losses] .live text')].map((t) => t.textContent).sort().join()"
     before = page.evaluate(labels)
@@ -203,7 +215,7 @@ def test_a_chart_zooms_by_keyboard_and_goes_back(visit, usual):
 
 
 def test_the_key_chooses_whose_members_are_drawn(visit, usual):
-    page = visit(usual)
+    page = visit(usual, "learning-curves")
     figure = page.locator("figure", has=page.locator('[data-chart="learning-curves"]'))
     keys = figure.locator(".key button")
     area = figure.locator(".live svg .mark-area path").first
@@ -215,7 +227,7 @@ def test_the_key_chooses_whose_members_are_drawn(visit, usual):
 
 
 def test_brushing_a_chart_keeps_its_candidates_in_the_table(visit, usual):
-    page = visit(usual)
+    page = visit(usual, "setting-learning-rate")
     chart = page.locator('.chart[data-chart="setting-learning-rate"]')
     chart.scroll_into_view_if_needed()
     area = chart.bounding_box()
@@ -229,20 +241,17 @@ def test_brushing_a_chart_keeps_its_candidates_in_the_table(visit, usual):
     assert 0 < kept < 200 and said.inner_text().startswith(f"{kept} members")
 
 
-def test_every_chart_has_words_and_a_place_for_the_keyboard(visit, usual):
+def test_what_scrolls_or_acts_can_be_reached_and_has_a_name(visit, usual):
     page = visit(usual)
-    for chart in page.locator(".chart").all():
-        assert len(chart.get_attribute("aria-label")) > 40 and chart.get_attribute("tabindex") == "0"
-        assert chart.get_attribute("aria-describedby") in ("walk", "walk-and-zoom")
-    scrolls = page.locator(".scroll, pre")
-    assert all(entry.get_attribute("tabindex") == "0" for entry in scrolls.all())
+    page.wait_for_selector(".scripted", state="attached")
+    assert page.evaluate("[...document.querySelectorAll('.scroll, pre')].every((e) => e.tabIndex === 0)")
     assert page.evaluate(
         "[...document.querySelectorAll('button, summary, a')].every((e) => e.textContent.trim())"
     )
 
 
 def test_without_scripts_the_page_is_whole(visit, usual):
-    page = visit(usual, alive=False, java_script_enabled=False)
+    page = visit(usual, java_script_enabled=False)
     stills, charts = page.locator(".chart .still"), page.locator(".chart")
     assert stills.count() == charts.count() >= 12
     assert all(still.bounding_box()["height"] > 80 for still in stills.all())
@@ -250,7 +259,7 @@ def test_without_scripts_the_page_is_whole(visit, usual):
 
 
 def test_print_is_light_and_shows_the_still_charts(visit, usual):
-    page = visit(usual, color_scheme="dark")
+    page = visit(usual, "scores", color_scheme="dark")
     page.emulate_media(media="print")
     assert contrast(colors(page, "body")[0], "rgb(255, 255, 255)") > 12
     assert all(still.is_visible() for still in page.locator(".still").all())

@@ -238,7 +238,7 @@ def test_an_empty_part_says_why_and_what_to_do(usual, tmp_path):
     text = report(
         tmp_path, kind="regression", metric="rmse", baselines={"mean": 30.0}, evidence=made.regression()
     )
-    assert "Left out: it would have taken longer than the training" in text
+    assert "Importance left out: it would have taken longer than the training." in text
     assert "No label stands out as wrong" in text
     without = report(tmp_path / "more", test=False, evidence=made.Evidence())
     assert "No test rows were kept" in without and "--test 0.2" in without

@@ -22,8 +22,9 @@ from .conftest import small_grid, small_regression
 def numbers(result):
     """Every number of a result that does not tell the time, the place or the machine."""
     summary = result.summary()
-    kept = {k: v for k, v in summary.items() if k not in ("run", "seconds", "made", "plan", "baselines")}
-    return {**kept, "baselines": {name: b["metrics"] for name, b in summary["baselines"].items()}}
+    kept = {k: v for k, v in summary.items() if k not in ("run", "seconds", "made", "plan", "baselines", "test")}
+    test = {name: value for name, value in summary["test"].items() if name != "against"}
+    return {**kept, "test": test, "baselines": {name: b["metrics"] for name, b in summary["baselines"].items()}}
 
 
 def weights(result):
@@ -45,7 +46,7 @@ def test_a_run_leaves_what_was_promised(grid):
     result, _ = grid
     names = {entry.name for entry in result.run.path.iterdir()}
     assert names == {
-        "README.md", "members.jsonl", "model", "plan.json", "report.html", "result.json", "study.toml"
+        "README.md", "evidence", "members.jsonl", "model", "plan.json", "report.html", "result.json", "study.toml"
     }  # fmt: skip
     assert {entry.name for entry in (result.run.path / "model").iterdir()} == {
         "model.json",

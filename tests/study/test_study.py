@@ -69,7 +69,7 @@ def test_settings_say_the_same_study():
         ({"seeds": 0}, "seeds=0 is not allowed"),
         ({"seeds": [1, 1]}, r"seeds=\[1, 1\] is not allowed"),
         ({"seeds": True}, "seeds=True is not allowed"),
-        ({"folds": 0}, "folds=0 is not allowed"),
+        ({"folds": -1}, "folds=-1 is not allowed"),
         ({"test": 1.5}, "test=1.5 is not allowed"),
         ({"scaling": "minmax"}, "scaling='minmax' is not known"),
         ({"loss": "squared"}, "loss='squared' is for regression and the task is classification"),

@@ -11,7 +11,7 @@ Predict = Callable[[Table], np.ndarray]  # [rows, ...]
 
 POINTS = 20
 _ENDS = (0.02, 0.98)  # quantiles between which the grid lies: beyond them there is little to go by
-_ROWS = 1 << 15  # that one call predicts, so that memory is bounded
+ROWS = 1 << 15  # that one call predicts, so that memory is bounded
 
 
 def quantile_grid(values: np.ndarray, points: int = POINTS) -> np.ndarray:
@@ -35,7 +35,9 @@ def quantile_grid(values: np.ndarray, points: int = POINTS) -> np.ndarray:
     return np.unique(np.quantile(present, np.linspace(*_ENDS, points)))
 
 
-def partial_dependence(predict: Predict, table: Table, column: RawPlace, grid: np.ndarray) -> np.ndarray:
+def partial_dependence(
+    predict: Predict, table: Table, column: RawPlace, grid: np.ndarray, most_rows: int = ROWS
+) -> np.ndarray:
     """The mean prediction when every row has the same value in a column.
 
     The other cells stay as they are, so rows may arise that no data has: where columns go together,
@@ -46,6 +48,7 @@ def partial_dependence(predict: Predict, table: Table, column: RawPlace, grid: n
         table: the rows.
         column: the column.
         grid: its values in turn, as the table holds them (NaN for a missing number).
+        most_rows: that one call predicts, if it is more than the table has.
 
     Returns:
         [grid, ...]. Cost: one pass over the rows for each value.
@@ -54,7 +57,7 @@ def partial_dependence(predict: Predict, table: Table, column: RawPlace, grid: n
         Friedman, "Greedy function approximation: a gradient boosting machine", 2001.
     """
     rows, means = len(table), []
-    at_once = max(1, _ROWS // rows)
+    at_once = max(1, most_rows // rows)
     for start in range(0, len(grid), at_once):
         values = grid[start : start + at_once]
         copies = repeated(table, len(values))

@@ -16,7 +16,7 @@ SEED = 0
 REPEATS = 5
 _RESAMPLES = 100  # which know the deviation to 7 %
 _Z = 1.96
-_ROWS = 1 << 15  # that one call predicts, so that memory is bounded
+ROWS = 1 << 15  # that one call predicts, so that memory is bounded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,7 @@ def permutation_importance(
     rising: bool,
     weight: np.ndarray | None = None,
     repeats: int = REPEATS,
+    most_rows: int = ROWS,
 ) -> list[Importance]:
     """How much worse predictions get when a column's cells are dealt to other rows.
 
@@ -62,6 +63,7 @@ def permutation_importance(
         rising: whether a larger score is better.
         weight: weight of each row; None for all alike.
         repeats: permutations of each column, the same for every column.
+        most_rows: that one call predicts, if it is more than the table has.
 
     Returns:
         One for each column, the most important first. Cost: repeats x columns passes over the rows, less the
@@ -83,22 +85,27 @@ def permutation_importance(
     bases = [base(weights) for weights in sets]
     found = [Importance(c.name, 0.0, 0.0, 0.0, repeats) for c in columns if c.constant(table)]
     moving = [column for column in columns if not column.constant(table)]
-    permuted = _permuted(predict, table, moving, orders)
+    permuted = _permuted(predict, table, moving, orders, most_rows)
     for column in moving:
         each = [sign * (b - score(next(permuted))(w)) for b, w in zip(bases, sets, strict=True)]
         drops = np.mean(each, axis=0)
-        mean, half = float(drops[0]), _Z * float(np.nanstd(drops[1:]))
+        sure = drops[1:][np.isfinite(drops[1:])]
+        mean, half = float(drops[0]), _Z * float(sure.std()) if len(sure) else np.nan
         found.append(Importance(column.name, mean, mean - half, mean + half, repeats))
     return sorted(found, key=lambda one: -one.mean)
 
 
 def _permuted(
-    predict: Predict, table: Table, columns: Sequence[RawPlace], orders: Sequence[np.ndarray]
+    predict: Predict,
+    table: Table,
+    columns: Sequence[RawPlace],
+    orders: Sequence[np.ndarray],
+    most_rows: int,
 ) -> Iterator[np.ndarray]:
     """The predictions of each permuted copy, column by column; many copies are predicted at once."""
     rows = len(table)
     tasks = [(column, order) for column in columns for order in orders]
-    at_once = max(1, _ROWS // rows)
+    at_once = max(1, most_rows // rows)
     for start in range(0, len(tasks), at_once):
         batch = tasks[start : start + at_once]
         copies = repeated(table, len(batch))

@@ -81,6 +81,8 @@ def graph(
             raise UsageError(
                 f"out={str(path)!r}: a drawing is written as one of {', '.join(FORMATS)}; choose one"
             )
+        if not path.resolve().parent.is_dir():
+            raise UsageError(f"out={str(path)!r}: the folder {path.parent} does not exist; make it first")
     drawing, found = _draw(
         target, args, arg, seed, fold, depth, values, backward, open_custom, color, find_nonfinite
     )

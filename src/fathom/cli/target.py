@@ -65,8 +65,8 @@ def find_target(written: str, args: str | None, specs: Sequence[str], seed: int)
         if Path(written).is_dir():
             return _network(written, seed)
         raise UsageError(
-            f"target={written!r}: there is no such run; name a function as file.py:function or package.module:function, "
-            "or give the folder of a run"
+            f"target={written!r}: there is no such run; name a function as file.py:function or "
+            "package.module:function, or give the folder of a run"
         )
     module = load_module(place)
     fn = _attribute(module, name, written)
@@ -230,13 +230,13 @@ def _network(folder: str, seed: int) -> Target:
     from ..engine.learner import answers, network_for
 
     part = load_model(folder).parts[0]
-    network, spec = network_for(part.spec), part.spec
+    spec = part.spec
+    module = network_for(spec).module(part.kept["params"], part.kept["carried"])
 
-    def chosen(params: Any, x: Any) -> Any:
-        return answers(spec, network.forward(params, part.kept["carried"], part.kept["net"], x))
+    def chosen(model: Any, x: Any) -> Any:
+        return answers(spec, model(x, key=None, state=part.kept["net"], inference=True)[0])
 
     x = jax.random.normal(jax.random.key(seed), (_ROWS, *spec.task.shape))
-    chosen.__qualname__ = f"the chosen network of {Path(folder).name}"
-    return Target(
-        chosen.__qualname__, chosen, (part.kept["params"], x), {}, f"{_ROWS} random rows, seed {seed}"
-    )
+    name = f"the chosen network of {Path(folder).resolve().name}"
+    chosen.__qualname__ = name
+    return Target(name, chosen, (module, x), {}, f"{_ROWS} random rows, seed {seed}")

@@ -207,8 +207,8 @@ class Encoder:
             raise DataError(
                 f"the stored encoder lacks {absent.args[0]}; it was written incompletely"
             ) from None
-        room = (int(size) for size in arrays.get("room", (0, 0)))
-        return cls(schema, median, fitted, frequency, center, scale, tuple(room))
+        filled, others = arrays.get("room", (0, 0))
+        return cls(schema, median, fitted, frequency, center, scale, (int(filled), int(others)))
 
     def _one_hot(self, codes: np.ndarray, inputs: np.ndarray, start: int) -> int:
         """Fill in one input a slot from `start` on; where the next block starts."""

@@ -1,7 +1,7 @@
 """Open any source of data, and read new data for a model that exists."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,8 +124,9 @@ def build_dataset(reading: Reading, kind: str | None = None, like: Schema | None
         )
     else:
         schema = like
-        _check_present(reading.columns, schema)
-        notes = _passed_over([column.name for column in reading.columns], schema)
+        given = [column.name for column in reading.columns]
+        check_present(given, schema)
+        notes = passed_over(given, schema)
     by_name = {column.name: column for column in reading.columns}
     roles = {}
     for role, read in {"weight": row_weights, "group": row_groups, "time": row_times}.items():
@@ -165,9 +166,9 @@ def read_new(source: Any, schema: Schema, *, with_target: bool = True) -> NewDat
         DataError: if a column is missing (all of them are named) or a cell cannot be read as in training.
     """
     columns = _read_new(source, schema)
-    _check_present(columns, schema)
     by_name = {column.name: column for column in columns}
-    notes = _passed_over(list(by_name), schema)
+    check_present(list(by_name), schema)
+    notes = passed_over(list(by_name), schema)
     target = weight = None
     goal, weights = by_name.get(schema.target.name), schema.role("weight")
     if with_target and goal is not None and not goal.missing().all():
@@ -209,16 +210,16 @@ def _by_position(columns: list[RawColumn], names: list[str]) -> list[RawColumn]:
     return [RawColumn(name, column.kind, column.values) for name, column in zip(names, columns, strict=True)]
 
 
-def _passed_over(given: list[str], schema: Schema) -> tuple[str, ...]:
-    """What a user should hear about columns that the model has never seen."""
+def passed_over(given: Sequence[str], schema: Schema) -> tuple[str, ...]:
+    """What a user should hear about columns that the model has never seen; `given` are the names that there are."""
     known = {column.name for column in (*schema.columns, *schema.ignored, schema.target)}
     extra = [name for name in given if name not in known]
     noun = "column is" if len(extra) == 1 else "columns are"
     return (f"{len(extra)} {noun} passed over, unknown to the model: {listing(extra, 10)}",) if extra else ()
 
 
-def _check_present(columns: list[RawColumn], schema: Schema) -> None:
-    given = [column.name for column in columns]
+def check_present(given: Sequence[str], schema: Schema) -> None:
+    """Refuse data without a column that a model reads; `given` are the names that it has."""
     there = set(given)
     absent = [column.name for column in schema.columns if column.name not in there]
     if not absent:

@@ -246,7 +246,8 @@ def _objective(
     loss = (losses * _loss_weight(batch)).sum() / rows
     matrices = [w for w in jax.tree.leaves(network.packing.unpack(params)) if w.ndim >= 2]
     if "l1" in spec.active:
-        loss += settings["l1"] * sum(jnp.abs(w).sum() for w in matrices)
+        # The slope of |w| at 0 is 1 in JAX; that of w sign(w) is 0, so that a weight without use stays 0.
+        loss += settings["l1"] * sum((w * jnp.sign(w)).sum() for w in matrices)
     if "l2" in spec.active:
         loss += settings["l2"] / 2 * sum(jnp.square(w).sum() for w in matrices)
     return loss, state

@@ -101,9 +101,9 @@ class BackwardPass:
         """Draw the graph with every value and every δ; see `fathom.graph.Graph.draw`."""
         return self.graph.draw(path, backward=self, **choices)
 
-    def show(self) -> Any:
+    def show(self) -> None:
         """The same drawing in a notebook, or printed as a tree in a terminal."""
-        return self.draw().show()
+        self.draw().show()
 
     def __getitem__(self, key: Node | Value) -> Any:
         """The δ of a node's first output or of a value; None where no gradient arrives."""
@@ -138,16 +138,20 @@ class BackwardPass:
     @cached_property
     def cost(self) -> Cost:
         """What the gradient costs, beside what it would cost without reuse and forward."""
-        backward = sum(self.plan.operations.values())
-        numbers = sum(value.size for value in self.graph.inputs if value.id in self.plan.active)
-        return Cost(
-            forward=self.graph.operations,
-            backward=backward,
-            without_reuse=_without_reuse(self.graph, self.plan),
-            # A forward derivative computes the function and, by the chain rule, as much again.
-            forward_mode=2 * self.graph.operations * numbers,
-            recomputed=self.plan.recomputed,
-        )
+        return cost_of(self.graph, self.plan)
+
+
+def cost_of(graph: Graph, plan: Plan) -> Cost:
+    """The cost of a backward pass, from its plan alone."""
+    numbers = sum(value.size for value in graph.inputs if value.id in plan.active)
+    return Cost(
+        forward=graph.operations,
+        backward=sum(plan.operations.values()),
+        without_reuse=_without_reuse(graph, plan),
+        # A forward derivative computes the function and, by the chain rule, as much again.
+        forward_mode=2 * graph.operations * numbers,
+        recomputed=plan.recomputed,
+    )
 
 
 def gradient_of(graph: Graph, plan: Plan, delta: Env) -> tuple[Any, ...]:

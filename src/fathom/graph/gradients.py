@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from ._jax import closed_parts
 from .graph import Graph, trace
 from .nodes import Node
 from .run import Forward
+from .slopes import slopes_svg, slopes_text
 
 # Two steps a decade, from a change as large as the numbers themselves to far below what can be resolved.
 _STEPS = 10.0 ** -np.arange(0.5, 10.6, 0.5)
@@ -99,6 +101,23 @@ class GradientCheck:
 
     def __str__(self) -> str:
         return self.verdict
+
+    def draw(self, path: str | Path | None = None) -> str:
+        """Error against step size, of every direction: as text for a terminal, or as an SVG.
+
+        Args:
+            path: where to write an SVG; None for text.
+
+        Returns:
+            The text, or the SVG.
+        """
+        errors = [direction.errors for direction in self.directions]
+        title = "The gradient is right" if self.ok else "The gradient is not the derivative"
+        draw = slopes_text if path is None else slopes_svg
+        drawn = draw(title, self.steps, errors, self.directions[0].floors)
+        if path is not None:
+            Path(path).write_text(drawn, encoding="utf-8")
+        return drawn
 
 
 def check_gradients(

@@ -235,6 +235,25 @@ class Graph:
 
         return BackwardPass.run(self, self.plan(output, wrt))
 
+    def cost(self, output: int | None = None, wrt: int | Sequence[int] | None = None) -> Any:
+        """What a gradient costs in operations, without running it: shapes are enough.
+
+        Args:
+            output: the position of the loss among the outputs; None for the first.
+            wrt: arguments by position; None for every floating-point one.
+
+        Returns:
+            A `fathom.graph.Cost`.
+
+        Example:
+            >>> x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+            >>> trace(lambda x: (x @ x @ x).sum(), x).cost().backward > 4 * 2 * 8**3
+            True
+        """
+        from .backward import cost_of
+
+        return cost_of(self, self.plan(output, wrt))
+
     def fold(self, by: str = "module") -> Folded:
         """The graph with its nodes gathered into the user's own modules, lines or functions.
 

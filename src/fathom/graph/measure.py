@@ -52,8 +52,9 @@ def check_statistics(which: Sequence[str]) -> tuple[str, ...]:
 def sums(x: Any, which: Sequence[str], bounds: tuple[float, float] | None = None) -> Any:
     """What the statistics of an array are made of.
 
-    A sum is taken as a dot product, which XLA hands to the processor's fastest loop (on a CPU a third of the time
-    of a reduction). Half precision is summed in single precision.
+    All are taken in one sweep by one reduction: a reduction for each would be compiled together with all that
+    computes the array, as often as there are statistics. Sums are of sums of rows, which keeps single precision
+    good to about 2 √n ε; half precision is summed in single precision.
 
     Args:
         x: an array of floating-point or complex numbers; of complex ones the absolute values are measured.
@@ -68,37 +69,48 @@ def sums(x: Any, which: Sequence[str], bounds: tuple[float, float] | None = None
     wide = jnp.promote_types(x.dtype, jnp.float32)
     if x.size == 0:
         return jnp.array([_EMPTY.get(name, 0.0) for name in _raw(which)], wide)
-    flat = lax.reshape(x, (x.size,)).astype(wide)
-    ones = jnp.ones_like(flat)
-
-    def dot(a: Any, b: Any) -> Any:
-        return lax.dot(a, b, precision=lax.Precision.HIGHEST)
-
+    x = lax.reshape(x, (x.size // _columns(x.size), _columns(x.size))).astype(wide)
     found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     if "spread" in which:
         # Squares about one of the entries: those about zero would cancel for numbers far from zero.
-        found["pivot"] = flat[0]
-        apart = flat - flat[0]
-        found["apart"], found["squares apart"] = dot(apart, ones), dot(apart, apart)
+        found["pivot"] = x[0, 0]
+        parts["apart"] = x - x[0, 0]
+        parts["squares apart"] = jnp.square(parts["apart"])
     elif "mean" in which:
-        found["sum"] = dot(flat, ones)
+        parts["sum"] = x
     if "norm" in which:
-        found["norm"] = dot(flat, flat)
+        parts["norm"] = jnp.square(x)
     if "zeros" in which:
-        found["zeros"] = dot((flat == 0).astype(wide), ones)
-    if "saturated" in which:
+        parts["zeros"] = (x == 0).astype(wide)
+    if "saturated" in which and bounds is None:
         found["saturated"] = jnp.full((), jnp.nan, wide)
-        if bounds is not None:
-            margin = 0.01 * (bounds[1] - bounds[0])
-            ends = (flat < bounds[0] + margin) | (flat > bounds[1] - margin)
-            found["saturated"] = dot(ends.astype(wide), ones)
-    if "smallest" in which:
-        found["smallest"] = flat.min()
-    if "largest" in which:
-        found["largest"] = flat.max()
+    elif "saturated" in which and bounds is not None:
+        margin = 0.01 * (bounds[1] - bounds[0])
+        parts["saturated"] = ((x < bounds[0] + margin) | (x > bounds[1] - margin)).astype(wide)
+    parts.update((name, x) for name in ("smallest", "largest") if name in which)
     if "nonfinite" in which:
-        found["nonfinite"] = dot((~jnp.isfinite(flat)).astype(wide), ones)
+        parts["nonfinite"] = (~jnp.isfinite(x)).astype(wide)
+    for axis in (1, 0) if parts else ():
+        parts = _reduce(parts, axis)
+    found.update(parts)
     return jnp.stack([found[name] for name in _raw(which)]) if found else jnp.zeros(0, wide)
+
+
+def _columns(size: int) -> int:
+    """The largest divisor of a size that is not above its root."""
+    return next(count for count in range(math.isqrt(size), 0, -1) if size % count == 0)
+
+
+def _reduce(parts: dict[str, Any], axis: int) -> dict[str, Any]:
+    """Sums, the smallest and the largest along an axis, in one sweep."""
+    joins = [{"smallest": lax.min, "largest": lax.max}.get(name, lax.add) for name in parts]
+    start = [jnp.asarray(_EMPTY.get(name, 0.0), part.dtype) for name, part in parts.items()]
+
+    def join(a: Any, b: Any) -> Any:
+        return tuple(one(x, y) for one, x, y in zip(joins, a, b, strict=True))
+
+    return dict(zip(parts, lax.reduce(tuple(parts.values()), tuple(start), join, (axis,)), strict=True))
 
 
 def _raw(which: Sequence[str]) -> list[str]:

@@ -102,8 +102,9 @@ class Periodic(eqx.Module):
         self.bias = jax.random.uniform(bias_key, (columns * size,), jnp.float32, minval=-bound, maxval=bound)
 
     def without_blanks(self, real: Bool[Array, " columns"]) -> "Periodic":
-        """The layer with the mixtures of the other columns 0, where they stay: ReLU has no slope at 0."""
-        return _zeroed(self, real)
+        """The layer with the waves of the other columns 0, where they stay: ReLU has no slope at 0."""
+        frequency = jnp.where(real[:, None], self.frequency, jnp.zeros((), self.frequency.dtype))
+        return eqx.tree_at(lambda layer: layer.frequency, _zeroed(self, real), frequency)
 
     def __call__(self, x: Float[Array, "batch columns"]) -> Float[Array, "batch outputs"]:
         """The embeddings, [batch, columns x size].

@@ -55,7 +55,7 @@ def relu_gain(slope: float = 0.0) -> float:
     return math.sqrt(2 / (1 + slope**2))
 
 
-def _normal(key: PRNGKeyArray, shape: Shape, variance: float) -> Array:
+def _normal(key: PRNGKeyArray, shape: Shape, variance: float | Array) -> Array:
     return math.sqrt(variance) * jax.random.normal(key, shape, jnp.float32)
 
 

@@ -169,7 +169,8 @@ def coverage_figure(record: Record) -> Figure | None:
 def _coverage_title(rows: Sequence[Mapping[str, Any]]) -> str:
     inside = sum(row["low"] <= row["asked"] <= row["high"] for row in rows)
     last = rows[-1]
-    if inside == len(rows):
+    close = all(abs(row["found"] - row["asked"]) < 0.02 for row in rows)
+    if inside == len(rows) or close:
         return f"Intervals hold what they promise: asked for {last['say_asked']}, found {format_share(last['found'])}"
     lean = sum(row["found"] - row["asked"] for row in rows)
     word = "wider" if lean > 0 else "narrower"

@@ -13,7 +13,7 @@ from .palette import INK, MUTED, RULE
 
 Rows = Sequence[Mapping[str, Any]]
 #: Pixels of a picture before a script fits it to the page; heights are final.
-WIDTH, HEIGHT, FULL = 470, 290, 900
+WIDTH, HEIGHT = 470, 290
 _SIZE = 13
 _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
@@ -47,8 +47,8 @@ class Figure:
         rows: the name of the rows that the table holds.
         key: what the colors stand for.
         height: in pixels.
-        full: whether it takes the whole width.
         zoom: whether it can be zoomed into.
+        most: pixels that it is wide at most; 0 for all there is.
     """
 
     name: str
@@ -60,13 +60,13 @@ class Figure:
     rows: str = "rows"
     key: tuple[Key, ...] = ()
     height: int = HEIGHT
-    full: bool = False
     zoom: bool = False
+    most: int = 0
 
     @property
     def width(self) -> int:
         """Pixels of the picture before it is fitted to the page."""
-        return FULL if self.full else WIDTH
+        return self.most or WIDTH
 
     def table(self) -> Rows:
         """The rows of the table that says the same in numbers."""
@@ -139,6 +139,7 @@ def config() -> dict[str, Any]:
         "labelPadding": 5,
         "tickSize": 4,
         "labelOverlap": "greedy",
+        "labelSeparation": 6,
     }
     legend = {
         "labelColor": MUTED,
@@ -154,6 +155,7 @@ def config() -> dict[str, Any]:
     return {
         "background": "transparent",
         "font": _FONT,
+        "locale": {"number": {"decimal": ".", "thousands": "\u202f", "grouping": [3], "currency": ["", ""]}},
         "aria": False,
         "view": {"stroke": None},
         "axis": axis,
@@ -223,7 +225,8 @@ def picture(figure: Figure, vega: Mapping[str, Any]) -> str:
     """The chart's place on the page: a still picture that a script may replace by a living one of the same size."""
     label = f"{figure.title}. {figure.caption}"
     zoom = " data-zoom" if figure.zoom else ""
+    most = f";max-width:{figure.most}px" if figure.most else ""
     return (
         f'<div class="chart" role="img" aria-label="{escape(label)}" data-chart="{figure.name}"{zoom} '
-        f'style="--width:{figure.width}px;--height:{figure.height}px">{to_svg(vega, figure.name)}</div>'
+        f'style="--height:{figure.height}px{most}">{to_svg(vega, figure.name)}</div>'
     )

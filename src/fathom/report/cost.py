@@ -54,7 +54,7 @@ def _bars(name: str, value: str, rows: list[dict[str, Any]], color: str) -> Any:
     x = alt.X(
         f"{value}:Q",
         title=value,
-        axis=alt.Axis(tickCount=5, format=".3~g", grid=True),
+        axis=alt.Axis(tickCount=5, grid=True),
         scale=scale,
     )
     told = tips((name, name), ("text", value), ("say_share", "say_share"))

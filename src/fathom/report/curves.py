@@ -278,8 +278,10 @@ def _loss_chart(values: Sequence[float], epochs: int) -> Any:
 
     decades = min(values) > 0 and max(values) / min(values) >= 10
     between = log_ticks(min(values), max(values)) if decades else alt.Undefined
-    ticks = alt.Axis(tickCount=5, format=".3~g", values=between)
-    scale = alt.Scale(type="log", nice=False) if decades else alt.Scale(zero=False)
+    low, high = min(values), max(values)
+    room = [low * (low / high) ** 0.08, high] if decades else [low - 0.09 * (high - low), high + 1e-12]
+    ticks = alt.Axis(tickCount=5, format=".3~g" if decades else alt.Undefined, values=between)
+    scale = alt.Scale(type="log" if decades else "linear", domain=room, nice=not decades)
     y = alt.Y("value:Q", title="loss" + " (log scale)" * decades, scale=scale, axis=ticks)
     x, color = _epoch_axis(epochs), alt.Color("color:N", scale=None)
     near = alt.selection_point(name="near", on="pointerover", nearest=True, empty=False, clear="pointerout")
@@ -292,8 +294,9 @@ def _loss_chart(values: Sequence[float], epochs: int) -> Any:
     seen = alt.value(1) if epochs == 1 else alt.condition(near, alt.value(1), alt.value(0))
     points = points.encode(x=x, y=y, color=color, opacity=seen, tooltip=told).add_params(near)
     spots = rows_of("labels").encode(x=x, y=y, text="text:N", color=color)
-    upper = spots.mark_text(align="right", dx=-4, dy=-10, fontWeight="bold").transform_filter("datum.upper")
-    lower = spots.mark_text(align="right", dx=-4, dy=14, fontWeight="bold").transform_filter("!datum.upper")
+    # Losses fall, so that above a point there is room to its right, and below it to its left.
+    upper = spots.mark_text(dy=-10, align="left", fontWeight="bold").transform_filter("datum.upper")
+    lower = spots.mark_text(dy=16, align="right", fontWeight="bold").transform_filter("!datum.upper")
     layers = [
         lines("thin", strokeWidth=1, opacity=0.3),
         lines("means", strokeWidth=2.5),
@@ -303,11 +306,21 @@ def _loss_chart(values: Sequence[float], epochs: int) -> Any:
 
 
 def _loss_labels(train: np.ndarray, held: np.ndarray) -> list[dict[str, Any]]:
-    """A word at the end of each curve, the upper one above its end so that the two never meet."""
-    pairs = (("training", train, TRAINING), ("validation", held, VALIDATION))
-    found = [(name, float(v[-1]), len(v), color) for name, v, color in pairs if np.isfinite(v[-1])]
-    top = max((value for _, value, _, _ in found), default=0.0)
-    return [{"epoch": n, "value": v, "text": t, "color": c, "upper": v == top} for t, v, n, c in found]
+    """A word on each curve where the two are farthest apart, on the side where the other is not."""
+    length = min(len(train), len(held))
+    # Not at the ends, where a word would be cut; a run of one or two epochs leaves no choice.
+    start = min(max(1, length // 4), length - 1)
+    inside = np.arange(start, max(start + 1, 2 * length // 3))
+    apart = np.abs(np.log(np.maximum(train[inside], 1e-12) / np.maximum(held[inside], 1e-12)))
+    if not np.isfinite(apart).any():
+        return []
+    at = int(inside[int(np.nanargmax(apart))])
+    pairs = (("training", train, held, TRAINING), ("validation", held, train, VALIDATION))
+    found = []
+    for text, own, other, color in pairs:
+        row = {"epoch": at + 1, "value": float(own[at]), "text": text, "color": color}
+        found.append({**row, "upper": bool(own[at] >= other[at])})
+    return found
 
 
 def _loss_title(train: np.ndarray, held: np.ndarray) -> str:

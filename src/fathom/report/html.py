@@ -61,7 +61,7 @@ def page(record: Record) -> str:
 <a class="skip" href="#main">To the results</a>
 <header>
 <p class="mark"><b>Fathom</b> <span>{escape(title)}</span></p>
-<h1>{escape(summary["answer"])}</h1>
+<h1>{_unbroken(summary["answer"])}</h1>
 </header>
 <nav aria-label="Contents"><ul>{contents}</ul></nav>
 <main id="main">
@@ -74,6 +74,11 @@ def page(record: Record) -> str:
 </body>
 </html>
 """
+
+
+def _unbroken(text: str) -> str:
+    """Text as HTML whose numbers stay on the line of what they count."""
+    return escape(text).replace("n = ", "n\u00a0=\u00a0").replace(" %", "\u202f%")
 
 
 def _css() -> str:
@@ -103,10 +108,10 @@ def _figure(figure: Figure, charts: dict[str, Any]) -> str:
     key = f'<ul class="key">{key}</ul>' if key else ""
     how = " Drag to move, Ctrl and wheel to zoom, double click to go back." if figure.zoom else ""
     how = f'<span class="how">{how}</span>' if how else ""
-    caption = f"<figcaption>{escape(figure.caption)}{how}</figcaption>"
-    full = ' class="full"' if figure.full else ""
+    said = _unbroken(figure.caption)
+    caption = f"<figcaption>{said}{how}</figcaption>"
     below = f'<div class="below">{key}{caption}{figure_table(figure)}</div>'
-    return f"<figure{full}>\n<h3>{escape(figure.title)}</h3>\n{picture(figure, vega)}{below}\n</figure>\n"
+    return f"<figure>\n<h3>{escape(figure.title)}</h3>\n{picture(figure, vega)}{below}\n</figure>\n"
 
 
 def _key_entry(entry: Any, place: int) -> str:

@@ -1,5 +1,6 @@
 """What it looks at: how much the score needs each column, and how predictions follow it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ def importance_figure(record: Record) -> Figure | None:
         for place, row in enumerate(found)
     ]
     shown = rows[:_BARS]
+    grid = _grid([row["feature"] for row in found])
     worse = "drop" if record.rising else "rise"
     of = {"ensemble": "the ensemble", "chosen": "the chosen network"}.get(
         record.evidence.importance_of or "", ""
@@ -46,7 +48,11 @@ def importance_figure(record: Record) -> Figure | None:
     caption = f"The {worse} of test {record.metric} of {of or 'the model'} when a column's values are shuffled among "
     caption += f"the rows: mean of {repeats} shuffle{'s' * (repeats > 1)}, line: 95 % interval over "
     caption += f"n = {format_count(rows_kept)} rows. Columns that say the same share their weight."
-    if len(rows) > len(shown):
+    if grid:
+        for row, (down, across) in zip(rows, grid, strict=True):
+            row |= {"down": down, "across": across}
+        caption += " A cell is the pixel that a column holds; brighter matters more."
+    elif len(rows) > len(shown):
         caption += f" The first {len(shown)} of {len(rows)} columns; all are in the table."
     columns = (
         ("feature", "column"),
@@ -54,18 +60,40 @@ def importance_figure(record: Record) -> Figure | None:
         ("low", "95 % from"),
         ("high", "to"),
     )
-    chart = _importance_chart(shown, f"{worse} of test {record.metric}")
+    axis = f"{worse} of test {record.metric}"
+    chart = _pixel_chart(axis) if grid else _importance_chart(shown, axis)
     data = {"rows": shown, "all": rows}
-    height = 24 * max(3, len(shown)) + 62
-    return Figure(
-        "importance",
-        _importance_title(rows, worse, record),
-        caption,
-        chart,
-        data,
-        columns,
-        "all",
-        height=height,
+    most = round(280 * (1 + max(a for _, a in grid)) / (1 + max(d for d, _ in grid))) if grid else 0
+    height = 340 if grid else 24 * max(3, len(shown)) + 62
+    title = _importance_title(rows, worse, record)
+    return Figure("importance", title, caption, chart, data, columns, "all", height=height, most=most)
+
+
+def _grid(names: Sequence[str]) -> list[tuple[int, int]] | None:
+    """Line and column of each pixel, where every name is one of a whole picture's, as in ``pixel_2_5``."""
+    found = [re.fullmatch(r"(.*\D)(\d+)_(\d+)", str(name)) for name in names]
+    places = {(int(m[2]), int(m[3])): m[1] for m in found if m is not None}
+    if len(places) < max(16, len(names)) or len(set(places.values())) > 1:
+        return None
+    tall, wide = (len({place[axis] for place in places}) for axis in (0, 1))
+    return [(int(m[2]), int(m[3])) for m in found if m is not None] if tall * wide == len(names) else None
+
+
+def _pixel_chart(axis: str) -> Any:
+    import altair as alt
+
+    plain = {"axis": alt.Axis(labels=False, ticks=False, domain=False, grid=False), "title": None}
+    legend = alt.Legend(title=axis, tickCount=3, titleLimit=260)
+    told = tips(("feature", "column"), ("text", axis), ("say_interval", "95 % interval"))
+    cells = (
+        rows_of("all")
+        .mark_rect(cornerRadius=1)
+        .encode(x=alt.X("across:O", **plain), y=alt.Y("down:O", **plain))
+    )
+    return alt.layer(
+        cells.encode(
+            color=alt.Color("mean:Q", scale=alt.Scale(scheme="viridis"), legend=legend), tooltip=told
+        )
     )
 
 
@@ -107,7 +135,7 @@ def _importance_chart(rows: Sequence[Mapping[str, Any]], axis: str) -> Any:
         "mean:Q",
         title=axis,
         scale=scale,
-        axis=alt.Axis(grid=True, tickCount=5, format=".3~g"),
+        axis=alt.Axis(grid=True, tickCount=5),
     )
     told = tips(("feature", "column"), ("text", axis), ("say_interval", "95 % interval"))
     base = rows_of("rows").encode(y=y, tooltip=told)
@@ -197,7 +225,8 @@ def _dependence(
                 "share": shares[i],
             }
             rows.append({**row, "text": format_number(float(means[i, c]))})
-    rug = [{"x": float(v)} for v in (part.get("rug") or ())] if numeric else []
+    ends = (min(part["grid"]), max(part["grid"])) if numeric else (0.0, 0.0)
+    rug = [{"x": float(v)} for v in (part.get("rug") or ()) if ends[0] <= v <= ends[1]] if numeric else []
     what = "mean probability" if classes else "mean prediction"
     feature = str(part["feature"])
     of = (
@@ -229,7 +258,7 @@ def _dependence(
         {"rows": rows, "rug": rug},
         columns,
         key=key,
-        height=230,
+        height=230 if numeric else max(230, 21 * len(part["grid"]) + 62),
     )
 
 
@@ -273,28 +302,14 @@ def _dependence_chart(
     told = tips(("say_x", feature), ("who", "of"), ("text", what))
     color = alt.Color("color:N", scale=None)
     scale = alt.Scale(domain=limits, nice=False)
-    y = alt.Y("mean:Q", title=what, scale=scale, axis=alt.Axis(tickCount=4, format=".3~g"))
+    y = alt.Y("mean:Q", title=what, scale=scale, axis=alt.Axis(tickCount=4))
     if not numeric:
-        order = list(dict.fromkeys(row["x"] for row in rows))
-        x = alt.X(
-            "x:N",
-            sort=order,
-            title=_cut(feature),
-            axis=alt.Axis(labelLimit=90, labelAngle=-35 if sum(map(len, order)) > 40 else 0),
-        )
-        base = rows_of("rows").encode(x=x, color=color)
-        bars = base.mark_rule(strokeWidth=2, opacity=0.5).encode(
-            y=alt.Y("low:Q", title=what, scale=scale), y2="high:Q"
-        )
-        return alt.layer(
-            bars,
-            base.mark_point(filled=True, size=60, opacity=1).encode(y=y, tooltip=told),
-        )
+        return _category_chart(rows, what, feature, alt.Scale(domain=limits, nice=False), told)
     x = alt.X(
         "x:Q",
         title=_cut(feature),
         scale=alt.Scale(zero=False, nice=False, padding=4),
-        axis=alt.Axis(tickCount=5, format=".4~g"),
+        axis=alt.Axis(tickCount=5),
     )
     base = rows_of("rows").encode(x=x, color=color, detail="who:N")
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=what, scale=scale), y2="high:Q")
@@ -306,3 +321,19 @@ def _dependence_chart(
         ticks = rows_of("rug").mark_rule(strokeWidth=1).encode(x="x:Q", color=alt.value(MUTED))
         layers.append(ticks.encode(y=alt.YValue(alt.ExprRef("height - 6")), y2=alt.Y2Value("height")))
     return alt.layer(*layers)
+
+
+def _category_chart(rows: Sequence[Mapping[str, Any]], what: str, feature: str, scale: Any, told: Any) -> Any:
+    """Categories one below the other, where their names can be read."""
+    import altair as alt
+
+    order = list(dict.fromkeys(row["x"] for row in rows))
+    y = alt.Y(
+        "x:N", sort=order, title=_cut(feature), axis=alt.Axis(labelLimit=130, labelColor=INK, grid=False)
+    )
+    x = alt.X("mean:Q", title=what, scale=scale, axis=alt.Axis(tickCount=4, grid=True))
+    base = rows_of("rows").encode(y=y, color=alt.Color("color:N", scale=None), tooltip=told)
+    bars = base.mark_rule(strokeWidth=2, opacity=0.5).encode(
+        x=alt.X("low:Q", title=what, scale=scale), x2="high:Q"
+    )
+    return alt.layer(bars, base.mark_point(filled=True, size=60, opacity=1).encode(x=x))

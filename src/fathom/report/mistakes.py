@@ -109,40 +109,16 @@ def _confusion_chart(names: Sequence[str], most: float) -> Any:
     import altair as alt
 
     many = len(names)
-    step = max(1, -(-many // _NAMED))
-    shown = list(range(0, many, step))
     long = max(len(name) for name in names) * many > 60
-    common = {
-        "labelLimit": 110,
-        "grid": False,
-        "domain": False,
-        "ticks": False,
-        "labelOverlap": False,
-    }
-    common |= {
-        "labelFontSize": 13 if many <= 25 else 10,
-        "values": [names[place] for place in shown],
-    }
+    common = {"labelLimit": 110, "grid": False, "domain": False, "ticks": False, "labelOverlap": False}
+    common["labelFontSize"] = 13 if many <= 25 else 10
+    beside, under = (list(names)[:: max(1, -(-many // most_names))] for most_names in (_NAMED, _NAMED // 2))
     x_axis = alt.Axis(
-        orient="bottom",
-        labelAngle=-45 if long else 0,
-        labelAlign="right" if long else "center",
-        **common,
+        values=under, labelAngle=-45 if long else 0, labelAlign="right" if long else "center", **common
     )
-    x = alt.X(
-        "taken:N",
-        sort=list(names),
-        scale=alt.Scale(domain=list(names)),
-        title="predicted",
-        axis=x_axis,
-    )
-    y = alt.Y(
-        "true:N",
-        sort=list(names),
-        scale=alt.Scale(domain=list(names)),
-        title="true",
-        axis=alt.Axis(**common),
-    )
+    scale = alt.Scale(domain=list(names))
+    x = alt.X("taken:N", sort=list(names), scale=scale, title="predicted", axis=x_axis)
+    y = alt.Y("true:N", sort=list(names), scale=scale, title="true", axis=alt.Axis(values=beside, **common))
     told = tips(
         ("true", "true"),
         ("taken", "predicted"),

@@ -30,7 +30,9 @@
   // ---- what is told of a mark or a row ----
   const tip = make("div", { id: "tip", role: "status", "aria-live": "polite" });
   document.body.append(tip);
+  let from = 0; // how far the page was scrolled when the last was told
   function tell(pairs, x, y) {
+    from = scrollY;
     const list = make("dl");
     for (const [name, value] of pairs) list.append(make("div", {}, make("dt", {}, name), make("dd", {}, String(value))));
     tip.replaceChildren(list);
@@ -42,7 +44,7 @@
   }
   const hush = () => tip.classList.remove("shown");
   addEventListener("keydown", (event) => event.key === "Escape" && hush());
-  addEventListener("scroll", hush, { passive: true });
+  addEventListener("scroll", () => scrollY !== from && hush(), { passive: true });
 
   // ---- charts ----
   const views = new Map();

@@ -1,6 +1,7 @@
 """What a report shows of a run: its files, read once and gathered by member and by candidate."""
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -130,7 +131,7 @@ class Record:
         """The largest score that there can be."""
         return 1.0 if self.rising else math.inf
 
-    @property
+    @functools.cached_property
     def varied(self) -> list[str]:
         """The settings in which candidates differ, the learning rate first."""
         first = self.candidates[0].settings if self.candidates else {}

@@ -42,8 +42,8 @@ def suspicions(record: Record) -> str:
     found = data.get("suspicions") or []
     said = {s["said"] for s in found}
     entries = "".join(
-        f'<li><b class="sign">{escape(s["what"].replace("_", " "))}</b> {escape(s["said"])} '
-        f"<span>{escape(s.get('advice') or '')}</span></li>"
+        f'<li><b class="sign">{escape(s["what"].replace("_", " "))}</b> {escape(_sentence(s["said"]))} '
+        f"<span>{escape(_sentence(s.get('advice') or ''))}</span></li>"
         for s in found
     )
     body = (
@@ -55,6 +55,10 @@ def suspicions(record: Record) -> str:
     if notes:
         body += f'<h3>Noticed</h3><ul class="plain">{"".join(f"<li>{escape(n)}</li>" for n in notes)}</ul>'
     return body or "<p>Nothing about the data stood out: no leak, drift, copy or odd column was found.</p>"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def columns(record: Record) -> str:

@@ -23,10 +23,8 @@ def scores_figure(record: Record) -> Figure | None:
     if test["score"] is None:
         return None
     count = len(record.summary["ensemble"]["members"])
-    ours = [
-        (f"ensemble of {count}", test["ensemble_score"], True),
-        ("chosen network", test["score"], True),
-    ]
+    ours = [(f"ensemble of {count}", test["ensemble_score"], True), ("chosen network", test["score"], True)]
+    ours = ours if count > 1 else [("network", test["ensemble_score"], True)]
     theirs = [(n.replace("_", " "), b["score"], False) for n, b in record.summary["baselines"].items()]
     entries = sorted(ours + theirs, key=lambda e: -e[1] if record.rising else e[1])
     shown, off = _on_scale(entries)
@@ -34,7 +32,7 @@ def scores_figure(record: Record) -> Figure | None:
     rows = []
     for name, score, own in shown:
         low, high = wilson(score, test["rows"]) if metric == "accuracy" else (score, score)
-        if interval and name.startswith("ensemble"):
+        if interval and name == ours[0][0]:
             low, high = interval["low"], interval["high"]
         text, said = (
             format_number(score),
@@ -91,17 +89,18 @@ def _on_scale(entries: list[tuple[str, float, bool]]) -> tuple[list, list]:
 
 
 def _verdict(record: Record, own: float, theirs: list[tuple[str, float, bool]]) -> str:
+    whose = "ensemble" if len(record.summary["ensemble"]["members"]) > 1 else "network"
     if not theirs:
-        return f"The ensemble reaches {record.metric} {format_number(own)}"
+        return f"The {whose} reaches {record.metric} {format_number(own)}"
     name, best, _ = (max if record.rising else min)(theirs, key=lambda e: e[1])
     if own == best:
-        return f"The ensemble and the best baseline ({name}) score the same"
+        return f"The {whose} and the best baseline ({name}) score the same"
     if (own > best) != record.rising:
-        return f"A baseline ({name}) does better than the ensemble"
+        return f"A baseline ({name}) does better than the {whose}"
     rows = record.summary["test"]["rows"]
     if record.summary["metric"] == "accuracy" and wilson(own, rows)[0] <= wilson(best, rows)[1]:
-        return "The ensemble is ahead of every baseline, by less than the intervals are wide"
-    return "The ensemble is ahead of every baseline"
+        return f"The {whose} is ahead of every baseline, by less than the intervals are wide"
+    return f"The {whose} is ahead of every baseline"
 
 
 def _score_chart(rows: Sequence[Mapping[str, Any]], axis: str, metric: str) -> Any:
@@ -219,7 +218,7 @@ def _difference_chart(rows: Sequence[Mapping[str, Any]], axis: str) -> Any:
         "difference:Q",
         title=axis,
         scale=scale,
-        axis=alt.Axis(grid=True, tickCount=5, format=".3~g"),
+        axis=alt.Axis(grid=True, tickCount=5),
     )
     base = rows_of("rows").encode(
         y=y,

@@ -90,7 +90,7 @@ def _missing(record: Record, *what: str) -> str:
                       "Fit it again to see this.")  # fmt: skip
     for entry in record.evidence.left_out:
         if any(word in str(entry["what"]) for word in what):
-            return _empty(f"Left out: {entry['why']}")
+            return _empty(f"{str(entry['what']).capitalize()} left out: {entry['why']}.".replace("..", "."))
     if record.evidence.test is None:
         return _empty("No test rows were kept, so there is nothing to show here; keep some with --test 0.2.")
     return ""
@@ -129,16 +129,17 @@ def _three(record: Record) -> list[tuple[str, str, float, str]]:
             format_number(float(interval["high"])),
         )
         note = f"95 % interval {low} to {high}, {note}"
-    held = f"validation {_over(summary['validation'])}"
+    held = summary["validation"]
     parts = [
-        (
-            "ours",
-            f"test {metric}, ensemble of {networks}",
-            test["ensemble_score"],
-            note,
-        ),
-        ("ours", f"test {metric}, chosen network", test["score"], held),
+        ("ours", f"test {metric}, ensemble of {networks}", test["ensemble_score"], note),
+        ("ours", f"test {metric}, chosen network", test["score"], f"validation {_over(held)}"),
     ]
+    if networks == 1:
+        few = "chose the best epoch" if len(held["scores"]) < 2 else _over(held)
+        parts = [
+            ("ours", f"test {metric}, the network", test["ensemble_score"], note),
+            ("", f"validation {metric}", held["score"], few),
+        ]
     found = {name: base["score"] for name, base in summary["baselines"].items()}
     if found:
         name = (max if record.rising else min)(found, key=lambda n: found[n])

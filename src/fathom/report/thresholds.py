@@ -182,6 +182,7 @@ def _cost_chart(rows: Sequence[Mapping[str, Any]]) -> Any:
     best, half = alt.Y("cost:Q", title=y_title), alt.Y("default_cost:Q", title=y_title)
     last = rows_of("rows").transform_filter(f"datum.ratio === {max(ratios)!r}").encode(x=x)
     word = {"align": "right", "dx": -10, "fontWeight": "bold"}
+    low = rows[-1]["cost"] < 0.3 * max(row["default_cost"] for row in rows)
     return alt.layer(
         base.mark_line(strokeWidth=1.5, strokeDash=[4, 4]).encode(y=half, color=alt.value(MUTED)),
         base.mark_line(strokeWidth=2.25).encode(y=best, color=alt.value(VALIDATION)),
@@ -190,7 +191,7 @@ def _cost_chart(rows: Sequence[Mapping[str, Any]]) -> Any:
         ),
         base.mark_point(size=55, filled=True, opacity=1).encode(y=best, color=alt.value(VALIDATION)),
         last.mark_text(dy=-8, **word).encode(y=half, text=alt.value("threshold 0.5"), color=alt.value(INK)),
-        last.mark_text(dy=14, **word).encode(
+        last.mark_text(dy=-10 if low else 16, **word).encode(
             y=best, text=alt.value("best threshold"), color=alt.value(VALIDATION)
         ),
     )

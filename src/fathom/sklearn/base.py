@@ -8,8 +8,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
     _check_sample_weight,
     _num_samples,
     check_consistent_length,
@@ -135,9 +133,7 @@ class Population(BaseEstimator):
     def _check_x(self, x: Any, reset: bool) -> Any:
         """Inputs that scikit-learn's rules allow: a frame as it is, anything else as an array or a CSR matrix."""
         if is_frame(x):
-            _check_feature_names(self, x, reset=reset)
-            _check_n_features(self, x, reset=reset)
-            return x
+            return validate_data(self, x, reset=reset, skip_check_array=True)
         return validate_data(
             self, x, reset=reset, accept_sparse="csr", ensure_all_finite="allow-nan", ensure_min_samples=1
         )
@@ -159,8 +155,12 @@ class Population(BaseEstimator):
         weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
         kept = weight > 0
         if not kept.any():
-            raise ValueError("sample_weight=0 for every row leaves nothing to learn from; give some rows a weight")
-        return (x, y, weight) if kept.all() else (_safe_indexing(x, np.flatnonzero(kept)), y[kept], weight[kept])
+            raise ValueError(
+                "sample_weight=0 for every row leaves nothing to learn from; give some rows a weight"
+            )
+        return (
+            (x, y, weight) if kept.all() else (_safe_indexing(x, np.flatnonzero(kept)), y[kept], weight[kept])
+        )
 
     def _check_y(self, y: Any) -> np.ndarray:
         raise NotImplementedError
@@ -169,7 +169,9 @@ class Population(BaseEstimator):
         self, x: Any, y: np.ndarray, weight: np.ndarray | None, classes: np.ndarray | None, name: str
     ) -> None:
         """Run the study and keep its result."""
-        dataset, self._names = dataset_of(x, y, weight=weight, classes=classes, name=name, columns=self.columns)
+        dataset, self._names = dataset_of(
+            x, y, weight=weight, classes=classes, name=name, columns=self.columns
+        )
         random = check_random_state(self.random_state)
         architectures, small = self._architectures(dataset), len(dataset) < FOLDS_BELOW
         study = Study(
@@ -192,14 +194,20 @@ class Population(BaseEstimator):
                 "(learning_rate=0.003), or folds of 1 or more"
             )
         callbacks = [_tell] if self.verbose else []
-        self.result_ = study.run(budget=self.budget, baselines=False, callbacks=callbacks)
+        result = study.run(budget=self.budget, baselines=False, callbacks=callbacks)
+        result.study = None  # it holds the data, once for each fold
+        self.result_ = result
 
     def _architectures(self, dataset: Dataset) -> list[Architecture]:
         """The architectures that the parameters say."""
         if self.model == "auto":
             chosen: list[Any] = _suited(dataset)
         else:
-            given = self.model if isinstance(self.model, Sequence) and not isinstance(self.model, str) else [self.model]
+            given = (
+                self.model
+                if isinstance(self.model, Sequence) and not isinstance(self.model, str)
+                else [self.model]
+            )
             chosen = [MODELS[one].factory() if isinstance(one, str) else one for one in given]
         fields = {name: getattr(self, name) for name in ARCHITECTURE if getattr(self, name) is not None}
         for one in chosen:
@@ -211,7 +219,9 @@ class Population(BaseEstimator):
             own = [field.name for field in dataclasses.fields(one)]
             for name in fields:
                 if name not in own:
-                    raise UsageError(f"{name}={fields[name]!r}: the model {one.name!r} has no {name}; leave it out")
+                    raise UsageError(
+                        f"{name}={fields[name]!r}: the model {one.name!r} has no {name}; leave it out"
+                    )
         return [dataclasses.replace(one, **fields) for one in chosen]
 
     def _recipe(self) -> Recipe | dict[str, Any]:
@@ -227,9 +237,9 @@ class Population(BaseEstimator):
 
     def _seeds(self, random: np.random.RandomState) -> list[int]:
         """Seeds of the members, drawn from `random_state` where a number of them is asked for."""
-        if not isinstance(self.seeds, (int, np.integer)) or isinstance(self.seeds, bool):
+        if isinstance(self.seeds, Sequence):
             return list(self.seeds)
-        if self.seeds < 1:
+        if isinstance(self.seeds, bool) or not isinstance(self.seeds, (int, np.integer)) or self.seeds < 1:
             raise UsageError(f"seeds={self.seeds!r} is not allowed; give how many (1 or more), or which")
         return [int(seed) for seed in random.randint(_LARGEST_SEED, size=self.seeds)]
 

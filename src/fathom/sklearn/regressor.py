@@ -12,7 +12,26 @@ from .base import Population
 
 
 class PopulationRegressor(RegressorMixin, Population):
-    """PLACE
+    """A population of networks that is searched, trained, chosen by validation and averaged, as one regressor.
+
+    Its predictions come with intervals that hold a given share of new rows. The parameters are those of
+    `PopulationClassifier` without `class_weight`, `label_smoothing` and `tune_threshold`; `metric` is rmse if None.
+
+    Attributes:
+        result_: the study's `fathom.study.Result`: ``result_.table()`` is the population, ``result_.ensemble`` the
+            networks; its `study`, which holds the data, is None.
+        chosen_settings_: the settings of the chosen network.
+        n_iter_: epochs that it trained up to its best one.
+        n_features_in_: columns.
+        feature_names_in_: their names, where X was a frame.
+
+    Example:
+        >>> from sklearn.datasets import load_diabetes
+        >>> x, y = load_diabetes(return_X_y=True)
+        >>> model = PopulationRegressor(width=16, depth=1, samples=2, epochs=20, random_state=0).fit(x, y)
+        >>> low, high = model.predict_interval(x, coverage=0.9)
+        >>> bool(((low < y) & (y < high)).mean() > 0.8)
+        True
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "PopulationRegressor":

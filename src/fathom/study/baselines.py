@@ -16,11 +16,13 @@ from .inputs import Inputs
 # What each model's work is capped to, by counting: the same rows give the same baselines on any machine.
 _NEIGHBOR_NUMBERS = 50_000_000_000  # compared: training rows x test rows x inputs
 _MOST_NEIGHBOR_ROWS = 20_000
-_LINEAR_NUMBERS = 6_000_000_000  # rows x inputs x classes x iterations, or rows x inputs² for a regression
+_LINEAR_NUMBERS = 20_000_000_000  # rows x inputs x classes x iterations, or rows x inputs² for a regression
 _ITERATIONS, _LEAST_ITERATIONS = 200, 50
 _MOST_LINEAR_ROWS = 100_000
-_MOST_TREE_NUMBERS = 100_000_000  # in the training rows, times classes
+_TREE_NUMBERS = 2_500_000_000  # rounds x inputs x classes x rows, a tree itself costing as much as some rows
+_TREE_ROWS, _FEW_TREE_ROWS = 2000, 4000
 _MOST_TREE_INPUTS = 20_000  # times classes: each round grows a tree for each class
+_ROUNDS = 100
 _MOST_STREAMED_ROWS = 100_000  # of the rows in memory, where those are themselves a sample
 _THREADS_FROM = 1_000_000  # numbers in the training rows
 _LEAST_ROWS = 1000
@@ -70,8 +72,9 @@ def baseline_models(
     left_out: dict[str, str] = {}
     near = min(rows, _MOST_NEIGHBOR_ROWS, max(_LEAST_ROWS, _NEIGHBOR_NUMBERS // max(1, inputs * judged)))
     trees = inputs * (classes if classes > 2 else 1)
-    grown = min(rows, _MOST_TREE_NUMBERS // trees)
-    tree: dict[str, Any] = {"random_state": seed, "max_iter": 100}
+    grown, rounds = _boosted(rows, trees)
+    tree: dict[str, Any] = {"random_state": seed, "max_iter": rounds}
+    few_rounds = "" if rounds == _ROUNDS else f"{rounds} rounds"
     if kind == "classification":
         straight, iterations = _logistic(rows, inputs * (classes if classes > 2 else 1))
         models = {
@@ -82,15 +85,19 @@ def baseline_models(
                 "" if iterations == _ITERATIONS else f"at most {iterations} iterations",
             ),
             "nearest_neighbors": _Recipe(lambda: neighbors.KNeighborsClassifier(min(5, near)), near),
-            "boosted_trees": _Recipe(lambda: ensemble.HistGradientBoostingClassifier(**tree), grown),
+            "boosted_trees": _Recipe(
+                lambda: ensemble.HistGradientBoostingClassifier(**tree), grown, few_rounds
+            ),
         }
     else:
-        straight = min(rows, _MOST_LINEAR_ROWS, max(_LEAST_ROWS, _LINEAR_NUMBERS * 5 // inputs**2))
+        straight = min(rows, _MOST_LINEAR_ROWS, max(_LEAST_ROWS, _LINEAR_NUMBERS // inputs**2))
         models = {
             "mean": _Recipe(lambda: dummy.DummyRegressor(), rows),
             "linear": _Recipe(lambda: linear_model.Ridge(), straight),
             "nearest_neighbors": _Recipe(lambda: neighbors.KNeighborsRegressor(min(5, near)), near),
-            "boosted_trees": _Recipe(lambda: ensemble.HistGradientBoostingRegressor(**tree), grown),
+            "boosted_trees": _Recipe(
+                lambda: ensemble.HistGradientBoostingRegressor(**tree), grown, few_rounds
+            ),
         }
     if kind == "classification" and classes < 2:
         del models["linear"]
@@ -108,6 +115,13 @@ def _logistic(rows: int, width: int) -> tuple[int, int]:
     return straight, int(np.clip(affordable // straight, _LEAST_ITERATIONS, _ITERATIONS))
 
 
+def _boosted(rows: int, trees: int) -> tuple[int, int]:
+    """On how many rows, and for how many rounds, trees are boosted; `trees` is inputs times classes."""
+    affordable = _TREE_NUMBERS // max(1, trees)  # rounds x rows
+    rounds = min(_ROUNDS, max(1, affordable // (min(rows, _FEW_TREE_ROWS) + _TREE_ROWS)))
+    return min(rows, max(_LEAST_ROWS, affordable // rounds - _TREE_ROWS)), rounds
+
+
 def fit_baselines(inputs: Inputs, seed: int) -> Iterator[Baseline]:
     """Fit each baseline on the rows in memory but the test rows, inputs encoded as the first fold's.
 
@@ -122,9 +136,9 @@ def fit_baselines(inputs: Inputs, seed: int) -> Iterator[Baseline]:
     from sklearn.utils.validation import has_fit_parameter
 
     dataset = inputs.dataset
-    x = inputs.feed.examples["x"][0, :-1]
+    x = inputs.feed.examples["x"][0, : len(inputs.rows)]
     y = dataset.target[inputs.rows]
-    weight = inputs.feed.examples["weight"][0, :-1]
+    weight = inputs.feed.examples["weight"][0, : len(inputs.rows)]
     if inputs.feed.windows is not None and len(y) > _MOST_STREAMED_ROWS:
         chosen = _drawn(len(y), _MOST_STREAMED_ROWS, seed)
         x, y, weight = x[chosen], y[chosen], weight[chosen]
@@ -146,7 +160,7 @@ def fit_baselines(inputs: Inputs, seed: int) -> Iterator[Baseline]:
 
 def missing_baselines(inputs: Inputs) -> dict[str, str]:
     """Why a baseline is left out, by name."""
-    return _models(inputs, inputs.feed.examples["x"][0, :-1], inputs.dataset.target[inputs.rows], 0)[1]
+    return _models(inputs, inputs.feed.examples["x"][0, : len(inputs.rows)], inputs.dataset.target[inputs.rows], 0)[1]
 
 
 def _models(

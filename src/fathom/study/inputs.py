@@ -16,7 +16,11 @@ from .weights import ClassWeight, check_weights, class_weights
 
 _COPIES = 3  # of the inputs while they are laid out
 _MEMORY_SHARE = 0.6
-_LEAST_ROWS, _LEAST_TRAINED, _LEAST_JUDGED = 512, 256, 64  # that there is room for: in all, to train, to validate
+_LEAST_ROWS, _LEAST_TRAINED, _LEAST_JUDGED = (
+    512,
+    256,
+    64,
+)  # that there is room for: in all, to train, to validate
 _LEAST_INPUTS, _LEAST_OTHERS = 32, 16  # continuous inputs, and the others
 
 
@@ -138,6 +142,7 @@ def room_for(count: int, least: int) -> int:
 
 def _with_room(feed: Feed) -> Feed:
     """The feed with blank rows up to rooms of round sizes."""
+    assert feed.blank is not None and feed.validation is not None
     rows = room_for(feed.blank + 1, _LEAST_ROWS) - feed.blank - 1
     examples = {
         name: np.pad(array, [(0, 0), (0, rows)] + [(0, 0)] * (array.ndim - 2))

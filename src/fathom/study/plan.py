@@ -9,10 +9,8 @@ from ..engine.budget import Budget
 from ..engine.rungs import Rung, halving, rung_work
 from ..look import format_bytes, format_count, format_seconds
 
-_RESERVE = (
-    3.0,
-    0.2,
-)  # seconds, or share if less, of a time budget that choosing, writing and the report may take
+# Of a time budget, what choosing, evidence and the report may take: seconds and a share, or a larger share if less.
+_RESERVE, _RESERVE_SHARE, _MOST_RESERVE = 6.0, 0.02, 0.2
 _LEAST_EPOCHS = 4
 _STEP = 20e-6  # seconds that a step takes on one core however small the network is
 _RATE = 60e9  # operations a second of one core in products of a batch and a matrix
@@ -159,7 +157,8 @@ class Plan:
 
 def seconds_to_train(budget: Budget) -> float:
     """The seconds of a time budget after which training should be over."""
-    return budget.amount - min(_RESERVE[0], _RESERVE[1] * budget.amount)
+    reserve = min(_RESERVE + _RESERVE_SHARE * budget.amount, _MOST_RESERVE * budget.amount)
+    return budget.amount - reserve
 
 
 @dataclasses.dataclass(frozen=True)

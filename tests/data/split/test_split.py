@@ -102,7 +102,7 @@ def test_a_class_that_is_not_everywhere_is_said_aloud():
             r"validation=0.5 is not allowed; give a share above 0 and below 0.5",
         ),
         ({"validation": 0}, r"validation=0 is not allowed"),
-        ({"folds": 0}, r"folds=0 is not allowed"),
+        ({"folds": -1}, r"folds=-1 is not allowed"),
         ({"folds": 2.0}, r"folds=2.0 is not allowed"),
         ({"seed": -1}, r"seed=-1 is not allowed"),
     ],

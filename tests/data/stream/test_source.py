@@ -5,8 +5,9 @@ import os
 import numpy as np
 import pytest
 
+from fathom.data import read_new
 from fathom.data.read.tables import read_file, read_files
-from fathom.data.stream import TableSource, fits_memory, read_batches, source
+from fathom.data.stream import TableSource, batches, fits_memory, new_batches, source
 from fathom.data.stream import load as stream_load
 from fathom.data.stream.source import scratch_folder
 from fathom.errors import DataError
@@ -107,13 +108,17 @@ def test_what_fits_into_memory(tmp_path, monkeypatch):
     assert TableSource([table]).rows == 5000
 
 
-def test_batches_are_the_file(tmp_path):
+def test_batches_are_the_file(tmp_path, monkeypatch):
     import fathom as fm
 
     path = write(tmp_path / "t.parquet")
     schema = fm.load(path, "y").schema
-    batches = [batch.columns for batch in read_batches(path, schema, 1500)]
-    assert [len(b[0].values) for b in batches] == [1500, 1500, 1500, 500]
-    whole = read_file(path)
-    for place, column in enumerate(whole):
-        np.testing.assert_array_equal(np.concatenate([b[place].values for b in batches]), column.values)
+    whole = read_new(path, schema)
+    monkeypatch.setattr(batches, "fits_memory", lambda source, most: False)
+    found = list(new_batches(path, schema, 1500))
+    assert [len(one.table) for one in found] == [1500, 1500, 1500, 500]
+    for name in ("numeric", "categorical", "text"):
+        joined = np.concatenate([getattr(one.table, name) for one in found])
+        np.testing.assert_array_equal(joined, getattr(whole.table, name))
+    np.testing.assert_array_equal(np.concatenate([one.target for one in found]), whole.target)
+    assert [one.target for one in new_batches(path, schema, 4000, with_target=False)] == [None, None]

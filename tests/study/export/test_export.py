@@ -77,10 +77,13 @@ def fitted(tmp_path_factory):
     return folder, results
 
 
+def start(exported, data, out):
+    command = [sys.executable, "-c", ALONE, str(exported), str(data), str(out)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
 def alone(exported, data, out):
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, str(exported), str(data), str(out)], capture_output=True, text=True
-    )
+    done = start(exported, data, out)
     assert done.returncode == 0, done.stderr
     with out.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -100,6 +103,24 @@ def test_without_fathom_the_numbers_are_those_of_fathom(fitted, tmp_path, target
         else:
             scale = max(1.0, float(np.abs(column).max()))
             np.testing.assert_allclose(np.array(texts, float), column, rtol=0, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda table: table.pop("size"),
+            "in the rows from 1 on: columns are missing that the model reads: size",
+        ),
+        (lambda table: table["size"].__setitem__(3, "big"), "column 'size', row 4: 'big' is no number"),
+    ],
+)
+def test_without_fathom_a_mistake_is_one_sentence_too(fitted, tmp_path, change, said):
+    table = rows()
+    change(table)
+    made = fitted[1]["kind"].export(tmp_path / "model")
+    done = start(made, write(tmp_path / "new.csv", table), tmp_path / "found.csv")
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("target", ["kind", "price"])

@@ -1,7 +1,6 @@
 """Data larger than memory: read a stretch of rows at a time, shuffled once on disk, read back in windows."""
 
 from .batches import new_batches as new_batches
-from .batches import read_batches as read_batches
 from .load import RESIDENT as RESIDENT
 from .load import StreamedDataset as StreamedDataset
 from .load import draw as draw

@@ -2,12 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..load import NewData, read_new
+from ..load import NewData, check_present, passed_over, read_new
 from ..read.columns import RawColumn
 from ..read.open import Opened, table_files
 from ..schema import Schema
@@ -29,7 +28,7 @@ def new_batches(
         with_target: also read the target and the weights, where the source has them.
 
     Yields:
-        Batches, at least one; the notes are with the first.
+        Batches, at least one; each note comes once.
 
     Raises:
         DataError: as `read_new`; the number of a row is that in the source.
@@ -39,31 +38,20 @@ def new_batches(
         for start in range(0, max(len(whole.table), 1), rows):
             yield _rows_of(whole, start, start + rows)
         return
-    notes: set[str] = set()
-    for batch in read_batches(source, schema, rows):
-        new = read_new(batch, schema, with_target=with_target)
-        yield dataclasses.replace(new, notes=tuple(note for note in new.notes if note not in notes))
-        notes.update(new.notes)
-
-
-def read_batches(source: str | Path, schema: Schema, rows: int = STRETCH) -> Iterator[Opened]:
-    """Read new data for a trained model in batches of rows.
-
-    Args:
-        source: a path to a table, or to Parquet files, as for `load`.
-        schema: what the model reads.
-        rows: rows of a batch.
-
-    Yields:
-        Sources that `read_new` takes, in the order of the file.
-
-    Raises:
-        DataError: if the file cannot be read as a table.
-    """
-    expected = (*(column.name for column in schema.columns), schema.target.name)
-    table = TableSource(table_files(source), expected)
+    inputs, answers = list(schema.columns), (schema.target, schema.role("weight"))
+    known = {column.name for column in (*inputs, *answers) if column is not None}
+    wanted = known if with_target else {column.name for column in inputs}
+    table = TableSource(table_files(source), known)
+    check_present(table.names, schema)
+    notes = set(passed_over(table.names, schema))
+    told: set[str] = set()
     for start, stop in table.stretches(rows):
-        yield Opened(table.name, [_numbered(column, start) for column in table.read(start, stop)])
+        # Columns that the model does not read would cost as much as those that it does.
+        columns = [_numbered(column, start) for column in table.read(start, stop, wanted)]
+        new = read_new(Opened(table.name, columns), schema, with_target=with_target)
+        notes.update(new.notes)
+        yield dataclasses.replace(new, notes=tuple(sorted(notes - told)))
+        told |= notes
 
 
 def _numbered(column: RawColumn, first: int) -> RawColumn:

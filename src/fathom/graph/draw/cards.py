@@ -8,7 +8,7 @@ from typing import Any
 from ...look import format_bytes
 from .facts import Facts
 from .item import CONTROL, Item, code_of
-from .words import count_text, detail_of, shape_text
+from .words import count_text, detail_of, shapes_text
 
 # Widths of Helvetica's letters in thousandths of the size, from its published metrics; letters not named here are 560.
 _WIDTHS = {
@@ -19,7 +19,7 @@ _WIDTHS = {
 }  # fmt: skip
 LINE, PAD, HEADER = 16.0, 11.0, 30.0
 _LONGEST, _LONGEST_CODE = 34, 46
-_PORTS = ("carry", "slice", "state", "unchanged")
+_PORTS = ("carry", "slice", "unchanged")
 
 
 def text_width(text: str, size: float = 12.0, *, bold: bool = False, mono: bool = False) -> float:
@@ -98,12 +98,10 @@ def make_card(item: Item, facts: Facts) -> Card:
         The card.
     """
     title, is_code = title_text(item)
-    shape = shape_text(item.value)
-    if item.is_box and item.kind in ("line", "module", "function") and item.value is None:
-        shape = ""
+    shape = shapes_text(item.value, item.node)
     is_small = item.kind in _PORTS
     head = "code" if is_code else "soft" if is_small else "title"
-    left, size = 0.0, 13.5 if head == "title" else 12.0
+    size = 13.5 if head == "title" else 12.0
     head_width = text_width(title, size, bold=head == "title", mono=is_code)
     rows: list[list[tuple[str, str]]] = []
     detail = _detail(item)
@@ -116,7 +114,7 @@ def make_card(item: Item, facts: Facts) -> Card:
     side = PAD + {"parameter": 6.0, "choice": 9.0, "call": 5.0, "input": 4.0}.get(item.kind, 0.0)
     side += 4.0 if item.rule is not None else 0.0
     width, height = inner + 2 * side, LINE * (1 + len(rows)) + (10 if is_small else 14)
-    spans = [Span(side + left, (5 if is_small else 7) + 12, title, head)]
+    spans = [Span(side, (5 if is_small else 7) + 12, title, head)]
     if shape:
         spans.append(Span(width - side, spans[0].y, shape, "soft", is_end=True))
     for place, row in enumerate(rows):
@@ -139,20 +137,14 @@ def _holds_bad(item: Item, facts: Facts) -> bool:
 
 
 def _detail(item: Item) -> str:
-    if item.kind == "constant" or (item.rule is not None and not item.is_box):
-        return "" if item.kind == "constant" else _formula(item)
-    if item.kind == "rule":
-        return _formula(item)
+    """What is written under the title: a formula, what is inside, what the operation does beyond its name."""
+    if item.rule is not None:
+        return item.rule.rule.forward.replace("⊙", "·").replace("-", "−")
     if item.is_box:
         return summary_of(item)
     if item.kind in ("operation", "call") and item.node is not None:
         return detail_of(item.node)
     return ""
-
-
-def _formula(item: Item) -> str:
-    assert item.rule is not None
-    return item.rule.rule.forward.replace("⊙", "·").replace("-", "−")
 
 
 def _numbers(item: Item, facts: Facts) -> list[list[tuple[str, str]]]:
@@ -176,15 +168,15 @@ def _is_fixed(item: Item) -> bool:
     return all(not node.is_dependent for node in item.nodes) and bool(item.nodes)
 
 
-def shape_markup(card: Card, classes: str = "") -> str:
+def shape_markup(card: Card) -> str:
     """The outline of a card as SVG, its upper left corner at (0, 0)."""
     w, h = card.width, card.height
-    named = f"s {card.shape}{' bad' if card.is_bad else ''}{classes}"
+    named = f"s {card.shape}{' bad' if card.is_bad else ''}"
     drawer = _SHAPES.get(card.shape)
     if drawer is not None:
         return drawer(w, h, named)
     if card.shape in _PORTS:
-        return f'<rect class="s port{classes}" width="{w}" height="{h}" rx="{h / 2}"/>'
+        return f'<rect class="s port" width="{w}" height="{h}" rx="{h / 2}"/>'
     body = f'<rect class="{named}" width="{w}" height="{h}" rx="6"/>'
     if card.shape == "rule":
         return f'{body}<path class="bar" d="M6,0h3v{h}h-3a6,6 0 0 1-6-6v{12 - h}a6,6 0 0 1 6-6z"/>'

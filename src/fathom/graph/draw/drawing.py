@@ -1,9 +1,9 @@
 """A drawing of a graph: SVG, PNG, one HTML page, or text."""
 
+import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ...errors import UsageError
 from ...look import format_bytes
@@ -57,6 +57,9 @@ class Drawing:
         self.tree: Tree = make_tree(graph, fold)
         self.facts = Facts(graph, values=values, backward=backward, nonfinite=bad)
         self.opened: set[Item] = choose_open(self.tree, depth)
+        for item in self.tree.items():
+            if bad is not None and item.node is bad:
+                self.opened.update(item.ancestors()[:-1])
         self.color, self.width = color, width
         Scale(color, ())
 
@@ -160,6 +163,11 @@ class Drawing:
     def __repr__(self) -> str:
         return f"Drawing({self.graph.name}: {len(self.scene.places)} nodes seen, {len(self.opened) - 1} boxes open)"
 
-    def show(self) -> Any:
+    def show(self) -> None:
         """Show it: in a notebook as a picture, elsewhere as text."""
-        print(self.text())
+        notebook = sys.modules.get("IPython")
+        shell = notebook.get_ipython() if notebook is not None else None
+        if notebook is not None and hasattr(shell, "kernel"):
+            notebook.display.display(self)
+        else:
+            print(self.text())

@@ -64,7 +64,7 @@ class Measure:
     @classmethod
     def of(cls, array: Any) -> "Measure | None":
         """The numbers of an array; None for a random key and an empty array."""
-        if not hasattr(array, "dtype") or jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        if not hasattr(array, "dtype") or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             return None
         whole = np.asarray(array)
         kind = {"b": "bool", "i": "int", "u": "int"}.get(whole.dtype.kind, "float")
@@ -212,6 +212,11 @@ class Facts:
         loss = values.get(plan.output.id, plan.output.literal)
         return values, BackwardPass(graph, plan, loss, Arrays(deltas))
 
+    @cached_property
+    def _leaves(self) -> Env:
+        pairs = zip(self.graph.inputs, self.graph.leaves, strict=True)
+        return {value.id: leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for value, leaf in pairs}
+
     @property
     def back(self) -> BackwardPass | None:
         """The backward pass with all that it kept; None where it was not asked for or is too large."""
@@ -243,9 +248,8 @@ class Facts:
     def _forward_array(self, value: Value) -> Any:
         if value.id in self.graph.constants:
             return self.graph.constants[value.id]
-        for known, leaf in zip(self.graph.inputs, self.graph.leaves, strict=True):
-            if known is value:
-                return np.asarray(leaf) if not hasattr(leaf, "dtype") else leaf
+        if value.id in self._leaves:
+            return self._leaves[value.id]
         return value.literal if value.is_literal else self._arrays[0].get(value.id)
 
     def _delta_array(self, value: Value) -> Any:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from ..nodes import Node
 from .item import Flow, Item
 from .words import control_title
 
 #: What an item is asked to be in: the kind of a box, and what tells it from others.
 Key = tuple[Any, ...]
-
-
+#: The keys of an item, the outermost box first.
 Path = tuple[Key, ...]
 
 
@@ -65,16 +65,25 @@ def _shared(paths: Sequence[Path], own: Path) -> Path:
 
 
 def gather(
-    box: Item, paths: Sequence[tuple[Item, tuple[Key, ...]]], depth: int, incoming: dict[int, list[Item]]
+    box: Item, paths: Sequence[tuple[Item, Path]], depth: int, incoming: dict[int, list[Item]]
 ) -> None:
-    """Put items into boxes by their next key, starting a new box where the old one would make a circle."""
+    """Put items into boxes by their next key, starting a new box where the old one would make a circle.
+
+    Args:
+        box: where they go.
+        paths: the items in the order of execution.
+        depth: which key is the next.
+        incoming: what each item reads.
+    """
     boxes: dict[Key, int] = {}
-    children: list[tuple[Item, list[tuple[Item, tuple[Key, ...]]]]] = []
+    children: list[tuple[Item, list[tuple[Item, Path]]]] = []
     before: list[int] = []  # for each child, the children it depends on, as bits
     home: dict[int, int] = {}
+    whole = _read_by_opened(paths, depth, incoming)
     for item, path in paths:
         fed = 0
-        for source in incoming.get(id(item), ()):
+        opened = _opened(path, depth)
+        for source in incoming.get(id(item), ()) if opened is None else whole[opened]:
             if id(source) in home:
                 fed |= 1 << home[id(source)]
         key = path[depth] if len(path) > depth else None
@@ -94,14 +103,33 @@ def gather(
         new = fed & ~(1 << place)
         for other in _bits(new):
             new |= before[other]
-        before[place] |= new
-        for other in range(len(before)):
-            if before[other] >> place & 1:
-                before[other] |= before[place]
+        if new & ~before[place]:
+            before[place] |= new
+            # What depends on an older box depends on what that one now does.
+            for other in range(place + 1 if place == len(before) - 1 else 0, len(before)):
+                if before[other] >> place & 1:
+                    before[other] |= before[place]
     for child, inside in children:
         box.children.append(child)
         if child is not inside[0][0]:
             gather(child, inside, depth + 1, incoming)
+
+
+def _opened(path: Path, depth: int) -> Node | None:
+    """The outermost opened node that an item is in, below some boxes."""
+    return next((key[1] for key in path[depth:] if key[0] == "control"), None)
+
+
+def _read_by_opened(
+    paths: Sequence[tuple[Item, Path]], depth: int, incoming: dict[int, list[Item]]
+) -> dict[Node, list[Item]]:
+    """What is read anywhere inside of an opened node: it stays in one piece, and starts when all of that is there."""
+    found: dict[Node, list[Item]] = {}
+    for item, path in paths:
+        opened = _opened(path, depth)
+        if opened is not None:
+            found.setdefault(opened, []).extend(incoming.get(id(item), ()))
+    return found
 
 
 def _bits(number: int) -> Iterable[int]:

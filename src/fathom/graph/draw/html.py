@@ -13,7 +13,7 @@ from .item import Item, code_of, short_line
 from .palette import DARK, LIGHT, VIRIDIS, style
 from .scene import Inside, arrange, wires_of
 from .svg import COLORS, key_of
-from .words import shape_text
+from .words import shapes_text
 
 if TYPE_CHECKING:
     from .drawing import Drawing
@@ -28,7 +28,7 @@ def page(drawing: "Drawing") -> str:
     Args:
         drawing: what is drawn.
     """
-    here = importlib.resources.files(__package__)
+    here = importlib.resources.files("fathom.graph.draw")
     template, css, script = (
         here.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
     )
@@ -73,7 +73,7 @@ def _table(drawing: "Drawing") -> str:
         depth = len(item.ancestors()) - 2
         forward, delta = drawing.facts.forward(item), drawing.facts.delta(item)
         cells = (
-            item.kind, shape_text(item.value), forward.text if forward else "", delta.text if delta else "",
+            item.kind, shapes_text(item.value, item.node), forward.text if forward else "", delta.text if delta else "",
             f"{item.operations}" if item.operations else "", short_line(item.line),
         )  # fmt: skip
         rest = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
@@ -130,7 +130,7 @@ def _entry(item: Item, drawing: "Drawing") -> dict[str, Any]:
         "title": item.title,
         "card": card_markup(card),
         "size": [card.width, card.height],
-        "shape": shape_text(item.value),
+        "shape": shapes_text(item.value, item.node),
         "operations": item.operations,
         "bytes": item.nbytes,
         "bytesText": format_bytes(item.nbytes),

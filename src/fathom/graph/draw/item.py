@@ -20,7 +20,7 @@ class Item:
 
     Attributes:
         kind: "operation", "call" (a closed one), "input", "parameter", "constant", "loss", "output", "carry", "slice",
-            "state", "choice", "unchanged"; or a box: "graph", "module", "line", "function", "rule" or one of `CONTROL`.
+            "choice", "unchanged"; or a box: "graph", "module", "line", "function", "fixed", "rule" or one of `CONTROL`.
         title: what is written on it.
         value: the array that it stands for; of a box none.
         node: the operation, or the node whose blocks a box holds.
@@ -73,8 +73,8 @@ class Item:
     @property
     def nbytes(self) -> int:
         """Bytes that its operations compute, all steps of loops."""
-        if self.node is None and self.value is not None:
-            return self.value.nbytes
+        if not self.is_box and self.kind not in ("operation", "call"):
+            return self.value.nbytes if self.value is not None else 0
         return sum(node.nbytes * node.times for node in self.nodes)
 
     @property

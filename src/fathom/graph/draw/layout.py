@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from .order import Step, order_layers
+
 #: Between neighbors in a layer: two things, a thing and a line, two lines.
 GAPS = (26.0, 18.0, 12.0)
 #: Room between layers, and how much of the widest sideways step is added to it, up to a most.
 RANK_GAP, SLOPE, MOST_GAP = 30.0, 0.06, 64.0
-_SWEEPS = 12
-_MOST_TRANSPOSED = 60  # neighbors are only exchanged in layers of at most this many
 # How much a step of a line wants to be vertical, by how many of its ends are points: what goes from thing to thing is
 # straight, and a line that jumps over several bends round them.
 _STRAIGHT = (2.0, 1.0, 8.0)
@@ -95,7 +95,8 @@ def layout(
     ranks = _ranks(len(sizes), links, first, last, early)
     rank, chains = _with_points(ranks, links)
     all_sizes = (*((float(w), float(h)) for w, h in sizes), *[(0.0, 0.0)] * (len(rank) - len(sizes)))
-    order = _order(rank, chains, links, all_sizes)
+    light = {link.source for link in links} - {link.source for link in links if link.weight >= 1}
+    order = order_layers(rank, _steps(chains, links), all_sizes, light)
     x = _positions(order, chains, links, all_sizes, len(sizes))
     return Layout(
         tuple(x), tuple(rank), tuple(tuple(row) for row in order), tuple(map(tuple, chains)), all_sizes
@@ -167,9 +168,9 @@ def _with_points(ranks: list[int], links: Sequence[Link]) -> tuple[list[int], li
     return rank, chains
 
 
-def _steps(chains: list[list[int]], links: Sequence[Link]) -> dict[tuple[int, int, float, float], float]:
+def _steps(chains: list[list[int]], links: Sequence[Link]) -> dict[Step, float]:
     """The steps of all chains from layer to layer, shared ones once: (from, to, start, end) and their weight."""
-    steps: dict[tuple[int, int, float, float], float] = {}
+    steps: dict[Step, float] = {}
     for chain, link in zip(chains, links, strict=True):
         for place, (a, b) in enumerate(itertools.pairwise(chain)):
             start = link.start if place == 0 else 0.0
@@ -177,116 +178,6 @@ def _steps(chains: list[list[int]], links: Sequence[Link]) -> dict[tuple[int, in
             key = a, b, start, end
             steps[key] = max(steps.get(key, 0.0), link.weight)
     return steps
-
-
-def _order(
-    rank: list[int], chains: list[list[int]], links: Sequence[Link], sizes: Sequence[tuple[float, float]]
-) -> list[list[int]]:
-    """The order in each layer with few crossings: weighted medians up and down, then neighbors exchanged."""
-    order: list[list[int]] = [[] for _ in range(max(rank) + 1)]
-    above: list[list[tuple[int, float]]] = [[] for _ in rank]
-    below: list[list[tuple[int, float]]] = [[] for _ in rank]
-    for a, b, start, end in _steps(chains, links):
-        # Where a line leaves a wide thing counts for the order, too.
-        above[b].append((a, start / (sizes[a][0] + 1)))
-        below[a].append((b, end / (sizes[b][0] + 1)))
-    for vertex in _first_order(rank, below):
-        order[rank[vertex]].append(vertex)
-    best, fewest = [list(row) for row in order], _crossings(order, below)
-    for sweep in range(_SWEEPS):
-        if fewest == 0:
-            break
-        down = sweep % 2 == 0
-        rows = range(1, len(order)) if down else range(len(order) - 2, -1, -1)
-        for row in rows:
-            _sort_row(order, row, row - 1 if down else row + 1, above if down else below)
-        _transpose(order, above, below)
-        found = _crossings(order, below)
-        if found < fewest:
-            best, fewest = [list(row) for row in order], found
-    return best
-
-
-def _first_order(rank: list[int], below: list[list[tuple[int, float]]]) -> list[int]:
-    """Things in the order given; a point comes when the line that leads to it does."""
-    seen: set[int] = set()
-    found: list[int] = []
-    fed = {target for row in below for target, _ in row}
-    for start in sorted(range(len(rank)), key=lambda v: (v in fed, v)):
-        waiting = [start]
-        while waiting:
-            vertex = waiting.pop()
-            if vertex not in seen:
-                seen.add(vertex)
-                found.append(vertex)
-                waiting += [target for target, _ in reversed(below[vertex])]
-    return found
-
-
-def _places(row: Sequence[int]) -> dict[int, int]:
-    return {vertex: place for place, vertex in enumerate(row)}
-
-
-def _sort_row(order: list[list[int]], row: int, fixed: int, near: list[list[tuple[int, float]]]) -> None:
-    """Sort a layer by the medians of the neighbors in the fixed one; what has none keeps its place."""
-    at = _places(order[fixed])
-    keys: dict[int, float] = {}
-    for vertex in order[row]:
-        places = sorted(at[other] + offset for other, offset in near[vertex])
-        if places:
-            middle = len(places) // 2
-            keys[vertex] = places[middle] if len(places) % 2 else (places[middle - 1] + places[middle]) / 2
-    movable = iter(sorted((v for v in order[row] if v in keys), key=keys.__getitem__))
-    order[row] = [next(movable) if vertex in keys else vertex for vertex in order[row]]
-
-
-def _transpose(
-    order: list[list[int]], above: list[list[tuple[int, float]]], below: list[list[tuple[int, float]]]
-) -> None:
-    """Exchange neighbors in a layer where that takes crossings away."""
-    for place, row in enumerate(order):
-        if not 1 < len(row) <= _MOST_TRANSPOSED:
-            continue
-        sides = []
-        for other, near in ((place - 1, above), (place + 1, below)):
-            if 0 <= other < len(order):
-                at = _places(order[other])
-                sides.append({v: [at[u] + offset for u, offset in near[v]] for v in row})
-        improved = True
-        while improved:
-            improved = False
-            for i in range(len(row) - 1):
-                a, b = row[i], row[i + 1]
-                if sum(_inversions(side[a], side[b]) - _inversions(side[b], side[a]) for side in sides) > 0:
-                    row[i], row[i + 1] = b, a
-                    improved = True
-
-
-def _inversions(left: list[float], right: list[float]) -> int:
-    """How often a line of the left thing ends right of one of the right thing."""
-    return sum(x > y for x in left for y in right)
-
-
-def _crossings(order: list[list[int]], below: list[list[tuple[int, float]]]) -> int:
-    """How many pairs of lines cross between neighboring layers."""
-    total = 0
-    for row, under in itertools.pairwise(order):
-        at = _places(under)
-        ends = [at[other] + offset for v in row for other, offset in sorted(
-            below[v], key=lambda pair: at[pair[0]] + pair[1])]  # fmt: skip
-        levels = {end: i + 1 for i, end in enumerate(sorted(set(ends)))}
-        tree = [0] * (len(levels) + 1)
-        for seen, end in enumerate(ends):
-            level, smaller = levels[end], 0
-            while level:
-                smaller += tree[level]
-                level &= level - 1
-            total += seen - smaller
-            level = levels[end]
-            while level < len(tree):
-                tree[level] += 1
-                level += level & -level
-    return total
 
 
 def _positions(

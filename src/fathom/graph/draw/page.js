@@ -81,7 +81,7 @@ function tiesOf(inside, things) {
       const [a, b] = [chain[p - 1], chain[p]];
       const start = p === 1 && source[0] === "item" ? port(source[1], "out", value) : 0;
       const end = p === chain.length - 1 && target[0] === "item" ? port(target[1], "in", value) : 0;
-      const weight = (inside.light[link] ? 0.6 : 2) * [2, 1, 8][(a >= things) + (b >= things)];
+      const weight = (inside.light[link] ? 0.2 : 2) * [2, 1, 8][(a >= things) + (b >= things)];
       ties.set([a, b, start, end].join(" "), [a, b, start, end, weight]);
     }
   });
@@ -284,7 +284,7 @@ function describe(i) {
   if (item.delta) parts.push(numbers("Gradient δ = ∂L/∂y", item.delta, "delta"));
   if (item.rule) parts.push(`<h3>Textbook rule: ${escapeText(item.rule[0])}</h3><p>forward ${escapeText(item.rule[1])}</p><p>backward ${escapeText(item.rule[2])}</p>`);
   if (item.code || item.line) parts.push(`<h3>${escapeText(item.line || "")}</h3>${item.code ? `<pre>${escapeText(item.code)}</pre>` : ""}`);
-  const cost = [item.does || item.operations && `${item.operations.toLocaleString("en").replace(/,/g, "\u202f")} arithmetic operations`, item.bytesText, item.kept && "kept for the backward pass"];
+  const cost = [item.does || item.operations && `${item.operations.toLocaleString("en").replace(/,/g, "\u202f")} arithmetic operations`, item.bytesText && item.bytesText + (item.operations || item.does ? " computed" : ""), item.kept && "kept for the backward pass"];
   parts.push(`<h3>Cost</h3><p>${cost.filter(Boolean).join(" · ")}</p>`);
   if (item.settings) parts.push(`<h3>Settings</h3><p>${escapeText(item.settings)}</p>`);
   parts.push(links("Reads", item.reads), links("Read by", item.readers));
@@ -394,6 +394,10 @@ function look() {
     const text = [item.title, item.kind, item.shape, item.code, item.line, item.module, item.rule && item.rule[0]].join(" ").toLowerCase();
     if (i && words.every((word) => text.includes(word))) found.add(i);
   });
+  // The nearer a name is to the words, the sooner it comes.
+  const all = words.join(" "), title = (i) => items[i].title.toLowerCase();
+  const far = (i) => title(i) === all ? 0 : title(i).startsWith(all) ? 1 : title(i).includes(all) ? 2 : 3;
+  found = new Set([...found].sort((a, b) => far(a) - far(b) || a - b));
   mark();
   hint.textContent = words.length ? `${found.size} found${found.size ? "; Enter goes to the next" : ""}` : "";
 }
@@ -493,3 +497,9 @@ render();
 fit();
 welcome();
 window.addEventListener("resize", () => { if (!moved) fit(); });
+// On paper the whole graph, as large as the page allows.
+window.addEventListener("beforeprint", () => {
+  canvas.setAttribute("viewBox", `-12 -12 ${items[0].w + 24} ${items[0].h + 24}`);
+  view.removeAttribute("transform");
+});
+window.addEventListener("afterprint", () => { canvas.removeAttribute("viewBox"); apply(); });

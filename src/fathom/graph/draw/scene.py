@@ -126,7 +126,7 @@ def arrange(
         start = _offset(wire.source, "out", wire.value, opened, sizes)
         end = _offset(wire.target, "in", wire.value, opened, sizes)
         source, target = places[_key(wire.source)], places[_key(wire.target)]
-        weight = 0.6 if wire.is_light else 2.0
+        weight = 0.2 if wire.is_light else 2.0
         found = links.setdefault(
             (source, target, start, end), (Link(source, target, weight, start, end), wire, [])
         )

@@ -214,10 +214,9 @@ def key_of(
 ) -> list[tuple[str, str]]:
     """The entries of the key that the drawing needs."""
     kinds = {item.kind for item in items}
-    kinds |= {"carry"} if kinds & {"slice", "state", "unchanged"} else set()
-    kinds |= {"rule"} if any(item.kind == "rule" for item in items) else set()
+    kinds |= {"carry"} if kinds & {"slice", "unchanged"} else set()
     found = [(kind, words) for kind, words in _WORDS.items() if kind in kinds]
-    if kinds & {"module", "line", "function", *CONTROL}:
+    if kinds & {"module", "line", "function", "fixed", *CONTROL}:
         found.append(("module", "more inside"))
     if any(cards[item].is_kept for item in items):
         found.append(("kept", "kept for the backward pass"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ...look import THIN_SPACE, format_bytes
 from .item import Item, Tree, short_line
-from .words import count_text, detail_of, shape_text
+from .words import count_text, detail_of, shapes_text
 
 if TYPE_CHECKING:
     from .drawing import Drawing
@@ -113,7 +113,7 @@ def _rows(drawing: "Drawing") -> list[list[str]]:
                 str(number[item]),
                 _title(item, drawing),
                 "" if is_open else _cut(", ".join(map(str, ends)), _MOST_FROM),
-                "" if is_open else shape_text(item.value),
+                "" if is_open else shapes_text(item.value, item.node),
                 forward.text if forward is not None else "",
                 delta.text if delta is not None else "",
                 count_text(item.operations) if item.operations and not is_open else "",

@@ -48,6 +48,14 @@ def shape_text(value: Value | None) -> str:
     return f"{dtype_text(value.dtype)}[{','.join(map(str, value.shape))}]"
 
 
+def shapes_text(value: Value | None, node: Node | None) -> str:
+    """The same of a node's first result, with how many more it has."""
+    more = len(node.outputs) - 1 if node is not None and not node.blocks else 0
+    return shape_text(value) + (
+        f" +{more}" if more > 0 and node is not None and value in node.outputs else ""
+    )
+
+
 def number_text(value: Value) -> str:
     """A number that is written in the function."""
     number = np.asarray(value.literal)
@@ -101,26 +109,22 @@ def _convolution(node: Node) -> str:
 def port_words(node: Node, block: Block) -> list[tuple[str, str]]:
     """For each value that comes into a block, the kind and title of its item; ("", "") for what comes straight in."""
     count = len(block.inputs)
+    constants, carried = count, 0
     if node.kind == "scan":
         constants, carried = scan_counts(node.equation)
-        kinds = [""] * constants + ["carry"] * carried + ["slice"] * (count - constants - carried)
     elif node.kind == "while":
-        is_test = block is node.blocks[0]
-        constants = node.params["cond_nconsts" if is_test else "body_nconsts"]
-        kinds = [""] * constants + ["carry"] * (count - constants)
-    else:
-        kinds = [""] * count
-    return [
-        (kind, _port_title(kind, value)) if kind else ("", "")
-        for kind, value in zip(kinds, block.inputs, strict=True)
-    ]
-
-
-def _port_title(kind: str, value: Value) -> str:
-    name = value.source.name
-    if kind == "slice":
-        return f"{name}, one step" if name and name != "constant" else "one step of it"
-    return "carried"
+        constants = node.params["cond_nconsts" if block is node.blocks[0] else "body_nconsts"]
+        carried = count - constants
+    words = [("", "")] * constants
+    for place in range(carried):
+        made = node.blocks[-1].outputs[place].node
+        number = f" {place + 1}" if carried > 1 else ""
+        words.append(("carry", f"carried{number}" + (f" from {title_of(made)}" if made is not None else "")))
+    for value in block.inputs[constants + carried :]:
+        name = value.source.name
+        is_named = name and name != "constant"
+        words.append(("slice", f"{name}, one step" if is_named else "one step of it"))
+    return words
 
 
 def control_title(node: Node) -> str:

@@ -16,7 +16,7 @@ from ..run_folder import clean
 from ..study import Study
 from .cells import MOST_COLUMNS, summary
 from .examples import hardest_rows, likely_errors
-from .passes import TooMuch, dependence, importance
+from .passes import LeftOut, dependence, importance
 from .record import Evidence, Rows
 from .rows import test_rows, validation_rows
 
@@ -36,7 +36,7 @@ def gather(study: Study, predictor: Predictor, look: FinalLook, best: Sequence[i
         predictor: the ensemble.
         look: what the look at the test rows showed.
         best: members of the chosen candidate.
-        work: multiplications that training took; a tenth of them is what importance may take.
+        work: multiplications that training took; a tenth of them may go into evidence.
 
     Returns:
         The evidence; the same for the same run, but for the seconds.
@@ -93,7 +93,7 @@ class _Gathering:
         """A part, or None where it cannot be had: the run is worth more than any part of its evidence."""
         try:
             return work()
-        except TooMuch as why:
+        except LeftOut as why:
             self._leave(what, str(why))
         except Exception as error:
             first = str(error).partition("\n")[0][:_LONGEST]
@@ -128,11 +128,13 @@ class _Gathering:
 
     def _dependence(self, importances: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
         if self.study.dataset.shape:
-            raise TooMuch("the inputs are pixels, of which no single one says much")
+            raise LeftOut("the inputs are pixels, of which no single one says much")
         if importances is None:
-            raise TooMuch("without importance there is no telling which columns to follow")
+            raise LeftOut("without importance there is no telling which columns to follow")
         text = {c.name for c in self.study.dataset.schema.text}
         features = [one["feature"] for one in importances if one["feature"] not in text and one["mean"] > 0]
+        if not features:
+            raise LeftOut("permuting made no column's predictions worse")
         return dependence(self.study, self.predictor, features[:_DEPENDENCE], self.work)
 
     def _suspects(self, shown: Sequence[str]) -> Any:
@@ -197,7 +199,7 @@ class _Gathering:
         """The validation rows of a task of two classes, both of which they have, and the threshold in use."""
         rows, default = self.validation, self.predictor.threshold
         if rows is None or len(np.unique(rows.target)) < 2:
-            raise TooMuch("the validation rows do not have both classes")
+            raise LeftOut("the validation rows do not have both classes")
         assert default is not None
         return rows, default
 

@@ -20,9 +20,10 @@ from ..predictor import Predictor
 from ..study import Study
 from .cells import number_text, slot_text
 
-# Multiplications, as the products inside a network are counted: about 5e9 of them take a second on a core.
-_LEAST_WORK = 3e10  # that any run may spend
-_SHARE = 0.1  # of the work of training
+# Multiplications, as the products inside a network are counted: about 3e10 of them take a second on a core.
+_LEAST_WORK = 6e10  # that any run may spend on importance, and again on dependence
+_MOST_WORK = 1e12  # and no run more
+_SHARE = 0.05  # of the work of training, likewise
 _PER_INPUT = 150  # that encoding one number of a row costs as much as
 _PER_OUTPUT = 300  # that one call's overhead costs, for each row and network
 _TRAINING = 3  # passes over a row that training on it comes to
@@ -32,11 +33,12 @@ _REPEATS = (5, 3)  # of a permutation
 _MOST_ALONG, _FEW_ALONG = 500, 100  # rows that are followed along a column
 _POINTS = 20
 _CATEGORIES = 12
+_BATCH_NUMBERS, _BATCH_ROWS = 1 << 26, 1 << 15
 _SEED = 0
 
 
-class TooMuch(Exception):
-    """What would cost more than is allowed; its text says why."""
+class LeftOut(Exception):
+    """A part that cannot be had, because it would cost too much or means nothing; its text says why."""
 
 
 def training_work(
@@ -70,6 +72,14 @@ class Asked:
     rows: int
     passes: int
 
+    @property
+    def most_rows(self) -> int:
+        """Rows that are asked about at once, such that inputs and outputs stay below 256 MB."""
+        parts, encoders = self.predictor.parts, self.predictor.encoders
+        width = len({part.fold for part in parts}) * encoders[0].features
+        width += 4 * (1 + len(parts)) * max(1, len(self.predictor.task.classes))
+        return int(np.clip(_BATCH_NUMBERS // width, 1, _BATCH_ROWS))
+
     def predict(self, table: Table) -> np.ndarray:
         """Log-probabilities [rows, classes], or values [rows]."""
         return self.predictor.combine(self._outputs(table))
@@ -90,7 +100,7 @@ class Asked:
     def _outputs(self, table: Table) -> np.ndarray:
         folds = {part.fold for part in self.predictor.parts}
         # Calls of one size, whose program was compiled while the networks trained.
-        full = -(-len(table) // MOST_ROWS) * MOST_ROWS
+        full = -(-len(table) // MOST_ROWS) * MOST_ROWS if self.most_rows >= MOST_ROWS else len(table)
         inputs = {
             fold: np.pad(self.predictor.encoders[fold].encode(table), [(0, full - len(table)), (0, 0)])
             for fold in folds
@@ -127,16 +137,16 @@ def affordable(
         few: rows below which the answer is chance.
 
     Raises:
-        TooMuch: if even the chosen network on few rows would take longer.
+        LeftOut: if even the chosen network on few rows would take longer.
     """
-    allowed = max(_LEAST_WORK, _SHARE * work)
+    allowed = float(np.clip(_SHARE * work, _LEAST_WORK, _MOST_WORK))
     for name, model in (("ensemble", predictor), ("chosen", predictor.chosen)):
         for often in passes:
             count = int(allowed / (_cost(model) * max(1, often)))
             if count >= min(rows, few):
                 return Asked(model, name, min(count, rows), often)
-    raise TooMuch(
-        f"asking the chosen network {passes[-1]} times about each row would take longer than a tenth of the training"
+    raise LeftOut(
+        f"asking the chosen network {passes[-1]} times about each row would take longer than the training allows"
     )
 
 
@@ -149,7 +159,7 @@ def importance(study: Study, predictor: Predictor, work: float) -> tuple[list[di
     """The permutation importance of every input column on the test rows.
 
     Raises:
-        TooMuch: if it would take too long.
+        LeftOut: if it would take too long.
     """
     dataset, columns = study.dataset, places(study.dataset.schema)
     most = min(len(study.split.test), _MOST_ROWS)
@@ -166,7 +176,10 @@ def importance(study: Study, predictor: Predictor, work: float) -> tuple[list[di
         rising=metric.greater_is_better,
         weight=None if dataset.weight is None else dataset.weight[rows],
         repeats=asked.passes // max(1, len(columns)),
+        most_rows=asked.most_rows,
     )
+    if any(np.isnan(one.mean) for one in found):
+        raise LeftOut(f"{metric.name} has no value on the test rows")
     return [dataclasses.asdict(one) for one in found], asked
 
 
@@ -182,7 +195,7 @@ def dependence(
         work: multiplications of the training.
 
     Raises:
-        TooMuch: if it would take too long.
+        LeftOut: if it would take too long.
     """
     pool = study.inputs.rows
     asked = affordable(predictor, min(len(pool), _MOST_ALONG), [len(features) * _POINTS], work, _FEW_ALONG)
@@ -214,7 +227,8 @@ def _along(asked: Asked, table: Table, place: RawPlace, column: Column, every: n
         grid = codes[np.argsort(-counts, kind="stable")][:_CATEGORIES]
         kind, shown = "categorical", [slot_text(column, int(code)) for code in grid]
         more = _shares(every, grid)
-    curves = partial_dependence(asked.each, table, place, grid)  # [grid, 1 + networks, outputs]
+    # [grid, 1 + networks, outputs]
+    curves = partial_dependence(asked.each, table, place, grid, asked.most_rows)
     if asked.predictor.task.kind == "regression":
         curves = curves[..., 0]
     low = high = None

@@ -29,6 +29,7 @@ from encoding.data.read.columns import (  # pyright: ignore[reportMissingImports
     type_text,
 )
 from encoding.data.schema import Schema  # pyright: ignore[reportMissingImports]
+from encoding.errors import DataError  # pyright: ignore[reportMissingImports]
 
 _MOST = 4096  # rows of a call
 
@@ -57,7 +58,7 @@ class Model:
         """The inputs of the frozen function, float32 [encoders, rows, inputs], from the cells of columns by name."""
         absent = [column.name for column in self.schema.columns if column.name not in columns]
         if absent:
-            raise SystemExit(f"columns are missing that the model reads: {', '.join(absent)}")
+            raise DataError(f"columns are missing that the model reads: {', '.join(absent)}")
         table = build_table({c.name: _raw(c.name, columns[c.name]) for c in self.schema.columns}, self.schema)
         return np.stack([encoder.encode(table) for encoder in self.encoders])
 
@@ -106,18 +107,24 @@ def _raw(name, cells):
 
 def main(path, out=sys.stdout):
     """Predict for a CSV file, a stretch of rows at a time."""
-    model, writer = Model(), csv.writer(out, lineterminator="\n")
+    model, writer, done = Model(), csv.writer(out, lineterminator="\n"), 0
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
-        names = next(reader)
-        for number in itertools.count():
-            rows = list(itertools.islice(reader, _MOST))
-            if not rows:
-                break
-            found = model.predict(dict(zip(names, zip(*rows, strict=True), strict=True)))
-            if number == 0:
+        names = next(reader, [])
+        while lines := list(itertools.islice(reader, _MOST)):
+            rows = [line for line in lines if line]
+            if any(len(row) != len(names) for row in rows):
+                raise SystemExit(
+                    f"a row before line {reader.line_num + 1} has not the {len(names)} cells of the header"
+                )
+            try:
+                found = model.predict(dict(zip(names, zip(*rows, strict=True), strict=True)))
+            except DataError as error:
+                raise SystemExit(f"in the rows from {done + 1} on: {error}") from None
+            if not done:
                 writer.writerow(found)
             writer.writerows(zip(*(column.tolist() for column in found.values()), strict=True))
+            done += len(rows)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,9 @@ def test_values_are_predicted_with_intervals(fitted_line, line):
 def test_the_result_of_the_study_is_there(fitted):
     table = fitted.result_.table()
     assert len(table) == 2 * 5 and len({row["seed"] for row in table}) == 2
-    assert {row["fold"] for row in table} == set(range(5)) and {row["learning_rate"] for row in table} == {0.01}
+    assert {row["fold"] for row in table} == set(range(5)) and {row["learning_rate"] for row in table} == {
+        0.01
+    }
     assert [row["best_score"] for row in table] == sorted((row["best_score"] for row in table), reverse=True)
     assert fitted.chosen_settings_["width"] == 16
     assert fitted.result_.summary()["data"]["classes"] == NAMES.tolist()
@@ -140,6 +142,22 @@ def test_a_list_is_searched_within_one_fit(iris):
     assert found.result_.summary()["members"] == 2 * 5 and found.chosen_settings_["learning_rate"] == 0.03
     ranged = classifier(learning_rate=fm.log_range(1e-3, 1e-1), samples=3).fit(x, y)
     assert len({row["learning_rate"] for row in ranged.result_.table()}) == 3
+
+
+def test_settings_may_be_numbers_of_numpy(iris):
+    given = {
+        "learning_rate": np.float32(0.01),
+        "width": np.int64(16),
+        "epochs": np.int32(8),
+        "folds": np.int64(5),
+    }
+    plain = {name: value.item() for name, value in given.items()}
+    found, same = (
+        classifier(**settings).fit(*iris).predict_log_proba(iris[0]) for settings in (given, plain)
+    )
+    np.testing.assert_array_equal(found, same)
+    searched = classifier(learning_rate=np.array([1e-6, 0.03])).fit(*iris)
+    assert searched.chosen_settings_["learning_rate"] == 0.03
 
 
 def test_a_transformed_target(line):

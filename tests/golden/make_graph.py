@@ -298,7 +298,7 @@ def with_jax() -> dict:
 
 
 def nan_finders() -> dict:
-    """What jax.debug_nans (with debug_infs) and checkify say of each function with a non-finite number: whether, and its line."""
+    """Whether jax.debug_nans (with debug_infs) and checkify speak of a non-finite number, and name its line."""
     import inspect
     import traceback
 

@@ -65,8 +65,8 @@ class ResNet(eqx.Module):
     stages: list[list[Bottleneck]]
     head: eqx.nn.Linear
 
-    def __init__(self, width=4, depths=DEPTHS, key=None):
-        keys = iter(jax.random.split(jax.random.key(0) if key is None else key, 2 + sum(depths)))
+    def __init__(self, width=4, depths=DEPTHS):
+        keys = iter(jax.random.split(jax.random.key(0), 2 + sum(depths)))
         self.stem, self.norm = Conv(3, 3, width, 1, next(keys)), BatchNorm(width)
         self.stages, inputs = [], width
         for place, depth in enumerate(depths):
@@ -86,15 +86,19 @@ class ResNet(eqx.Module):
         return jax.vmap(self.head)(x.mean((1, 2)))
 
 
-def resnet(depths=DEPTHS):
-    """A loss and its arguments, in Equinox."""
+def _arguments(model):
+    labels = jax.ShapeDtypeStruct((4,), jnp.int32)
+    return model, jax.ShapeDtypeStruct((4, 16, 16, 3), jnp.float32), labels
+
+
+def resnet():
+    """A loss and the shapes of its arguments, in Equinox."""
 
     def loss(model, images, labels):
         logits = jax.nn.log_softmax(model(images))
         return -jnp.take_along_axis(logits, labels[:, None], axis=1).mean()
 
-    images = jax.random.normal(jax.random.key(1), (4, 16, 16, 3))
-    return loss, (ResNet(depths=depths), images, jnp.array([0, 1, 2, 3]))
+    return loss, _arguments(eqx.filter_eval_shape(ResNet))
 
 
 class LinenBottleneck(nn.Module):
@@ -138,14 +142,15 @@ class LinenResNet(nn.Module):
         return nn.Dense(10, name="head")(x.mean((1, 2)))
 
 
-def linen_resnet(depths=DEPTHS):
+def linen_resnet():
     """The same in Flax, whose modules name themselves."""
-    net = LinenResNet(depths=depths)
-    images = jax.random.normal(jax.random.key(1), (4, 16, 16, 3))
-    variables = net.init(jax.random.key(0), images)
+    net = LinenResNet()
+    images = jax.ShapeDtypeStruct((4, 16, 16, 3), jnp.float32)
+    variables = jax.eval_shape(net.init, jax.random.key(0), images)
 
     def loss(params, images, labels):
-        logits, _ = net.apply({**variables, "params": params}, images, mutable=["batch_stats"])
+        variables = {"params": params["params"], "batch_stats": params["batch_stats"]}
+        logits, _ = net.apply(variables, images, mutable=["batch_stats"])
         return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1).mean()
 
-    return loss, (variables["params"], images, jnp.array([0, 1, 2, 3]))
+    return loss, _arguments(variables)

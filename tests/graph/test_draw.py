@@ -21,7 +21,7 @@ from fathom.graph.draw.layout import GAPS, Link, layout, stack
 from fathom.graph.draw.scene import choose_open, wires_of
 from fathom.graph.draw.tree import make_tree
 
-from . import functions
+from . import functions, resnet
 
 NAMES = ("mlp", "plain", "batch_norm_cnn", "rnn", "lstm", "attention", "branches")
 
@@ -189,6 +189,40 @@ class TestTree:
         assert choose_open(tree, 99) == every
         shown = lambda opened: sum(len(box.children) for box in opened) - len(opened) + 1  # noqa: E731
         assert shown(choose_open(tree, None, 20)) <= 20 < shown(every)
+
+
+class TestLarge:
+    """A network of 50 layers, by shapes alone."""
+
+    def test_a_residual_network_folds_into_its_blocks(self):
+        fn, args = resnet.resnet()
+        drawing = fm.trace(fn, *args).draw()
+        seen = [place.item.title for place in drawing.scene.places]
+        blocks = [f"stages[{stage}][{block}]" for stage in range(4) for block in range(resnet.DEPTHS[stage])]
+        assert [title for title in seen if title.startswith("stages")] == blocks and len(seen) <= 48
+        middle = {p.item.title: p.x + p.card.width / 2 for p in drawing.scene.places}
+        assert max(middle[b] for b in blocks) - min(middle[b] for b in blocks) < 1
+        inside = next(item for item in drawing.tree.items() if item.title == "stages[1][0]")
+        assert [child.title for child in inside.children] == [
+            "convs[0]", "norms[0]", "convs[1]", "norms[1]", "convs[2]", "norms[2]", "shortcut",
+        ]  # fmt: skip
+
+    def test_flax_names_its_modules(self):
+        fn, args = resnet.linen_resnet()
+        drawing = fm.trace(fn, *args).draw()
+        seen = [place.item.title for place in drawing.scene.places]
+        assert seen.count("block0") == 4 and seen.count("block5") == 1 and len(seen) <= 48
+
+    def test_every_operation_of_it_can_be_seen_at_once(self):
+        fn, args = resnet.resnet()
+        graph = fm.trace(fn, *args)
+        drawing = graph.draw(fold="none")
+        assert len(drawing.scene.places) > 1300
+        rows: dict[float, list] = {}
+        for place in drawing.scene.places:
+            rows.setdefault(place.y, []).append((place.x, place.x + place.card.width))
+        for row in rows.values():
+            assert all(a[1] < b[0] for a, b in itertools.pairwise(sorted(row)))
 
 
 class TestFacts:

@@ -127,6 +127,26 @@ def test_branches_record_the_one_that_was_taken_and_whiles_their_passes():
     np.testing.assert_allclose(graph.values[loop.blocks[1].nodes[-1]], np.sin(np.ones(2)) * 128, rtol=1e-6)
 
 
+def test_passes_and_branches_are_counted_by_running():
+    """Oracle: by hand. A scan of 4, in it 3 passes of a while, in each 2 of another; conditions count, too."""
+
+    def fn(x):
+        def inner(c):
+            return lax.while_loop(lambda t: t[1] < 2, lambda t: (t[0] * 2, t[1] + 1), (c, 0))[0]
+
+        def step(c, _):
+            return lax.while_loop(lambda s: s[1] < 3, lambda s: (inner(s[0]), s[1] + 1), (c, 0))[0], None
+
+        return lax.scan(step, x, None, length=4)[0]
+
+    graph = fm.trace(fn, jnp.ones(10))
+    assert not graph.is_counted
+    assert graph.measured_operations == 4 * (3 * (2 * (10 + 1) + 3 + 1) + 4)
+    loss, args = FUNCTIONS["lstm"]()
+    graph = fm.trace(loss, *args)
+    assert graph.is_counted and graph.measured_operations == graph.operations
+
+
 def test_what_cannot_be_called_is_refused():
     with pytest.raises(UsageError, match="fn=3: it cannot be called"):
         fm.trace(3, jnp.ones(2))

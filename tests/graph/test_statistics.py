@@ -117,6 +117,20 @@ def test_nonfinite_half_precision_complex_and_empty():
     assert measure(jnp.zeros((0, 3)), tuple(STATISTICS))["mean"] == 0
 
 
+def test_none_and_one_that_is_forward_only():
+    """Saturation has no δ; no statistics leave the gradient alone."""
+    loss, args = FUNCTIONS["plain"]()
+    graph = fm.trace(loss, *args)
+    assert graph.statistics(()).forward == {}
+    assert graph.statistics(("saturated",)).backward == {}
+
+
+def test_counts_beyond_what_single_precision_sums_one_by_one():
+    """Oracle: closed form. 3/4 of 2²⁵ entries are 0; adding ones to a float32 one by one stops at 2²⁴."""
+    found = measure(jnp.zeros(2**25).at[::4].set(1.0), ("mean", "zeros"))
+    assert (found["mean"], found["zeros"]) == (0.25, 0.75)
+
+
 def test_misuse():
     loss, args = FUNCTIONS["plain"]()
     graph = fm.trace(loss, *args)

@@ -5,10 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 import fathom as fm
 from fathom.errors import UsageError
 
+from .functions import clipped_sine, draw, soft
 from .zoo import NO_GRADIENT, ZOO, X
 
 # Rounding of half precision depends on what the compiler fuses.
@@ -78,6 +80,38 @@ def test_two_equal_factors_and_two_different_ones_do_not_share_a_rule():
     x, y = X[:, :4], X[:, 1:]
     back = fm.trace(loss, x, y).backward()
     for a, b in zip(back.gradient, jax.grad(loss, (0, 1))(x, y), strict=True):
+        near(a, b, 1e-5)
+
+
+STEPS = (
+    lambda a, b: a @ b,
+    lambda a, b: a * b + a,
+    lambda a, b: jnp.tanh(a) - b.T,
+    lambda a, b: jnp.where(a > b, a, 0.5 * b),
+    lambda a, b: jax.nn.softmax(a) * b.mean(),
+    lambda a, b: lax.scan(lambda c, row: (jnp.sin(c + row), c * row), a[0], b)[1],
+    lambda a, b: lax.cond(a.sum() > b.sum(), jnp.cos, lambda x: x * x, a),
+    lambda a, b: jax.checkpoint(lambda x, y: jnp.sin(x @ y))(a, b),
+    lambda a, b: clipped_sine(a) + soft(b),
+    lambda a, b: jnp.concatenate([a[1:], b[:1]]),
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_graphs(seed):
+    """A dozen operations drawn at random, each reading two earlier values. Oracle: jax.grad."""
+    draws = np.random.default_rng(seed)
+    plan = [(STEPS[draws.integers(len(STEPS))], *draws.integers(0, 2 + i, 2)) for i in range(12)]
+
+    def loss(x, y):
+        values = [x, y]
+        for step, i, j in plan:
+            values.append(jnp.tanh(step(values[i], values[j])))
+        return sum((value**2).sum() for value in values[-3:])
+
+    args = draw(seed, 3, 3), draw(seed + 99, 3, 3)
+    wanted = jax.jit(jax.grad(loss, (0, 1)))(*args)
+    for a, b in zip(fm.trace(loss, *args).backward().gradient, wanted, strict=True):
         near(a, b, 1e-5)
 
 

@@ -49,7 +49,8 @@ def test_rows_left_over_change_nothing(monkeypatch):
 
 
 def test_inputs_left_over_are_always_zero_and_are_kept_with_the_model(tmp_path):
-    result = study(roomy=True).run(tmp_path / "run", baselines=False)
+    result = study(roomy=True).run(tmp_path / "run")
+    assert result.summary()["data"]["features"] == 4
     encoder = result.ensemble.encoders[0]
     assert encoder.room == (32, 16) and encoder.filled == (4, 0)
     assert encoder.features == len(encoder.feature_names) == 48 and encoder.continuous == 32

@@ -140,8 +140,9 @@ def test_measuring_and_keeping_change_no_bit(grid):
     bare = small_grid().run(baselines=False)
     assert_same_bits(bare, grid[0])
     assert bare.run is None and bare.summary()["run"] is None
+    assert [row["member"] for row in bare.table()] == [row["member"] for row in grid[0].table()]
     with pytest.raises(RunError, match="folder=None"):
-        bare.table()
+        bare.report()
 
 
 def test_nothing_but_the_test_scores_depends_on_the_test_rows():

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from .flow import came_from
 from .graph import Graph
@@ -23,8 +24,19 @@ def bad(x: Any) -> Any:
         return jnp.zeros(4, jnp.int32)
     flat = x.reshape(-1)
     wrong, nan = ~jnp.isfinite(flat), jnp.isnan(flat)
-    counts = wrong.sum(dtype=jnp.int32), nan.sum(dtype=jnp.int32)
-    return jnp.stack([*counts, *(jnp.argmax(found).astype(jnp.int32) for found in (wrong, nan))])
+    place = lax.iota(jnp.int32, flat.size)
+    last = jnp.int32(flat.size)
+    # One sweep for all four: each reduction of its own would be compiled with all that computes the array.
+    parts = (
+        *(kind.astype(jnp.int32) for kind in (wrong, nan)),
+        *(jnp.where(kind, place, last) for kind in (wrong, nan)),
+    )
+    start = (jnp.int32(0), jnp.int32(0), last, last)
+    return jnp.stack(lax.reduce(parts, start, _join, (0,)))
+
+
+def _join(a: Any, b: Any) -> Any:
+    return a[0] + b[0], a[1] + b[1], lax.min(a[2], b[2]), lax.min(a[3], b[3])
 
 
 def _record(ins: Sequence[Any], outs: Sequence[Any]) -> dict[str, Any]:

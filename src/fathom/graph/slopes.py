@@ -59,7 +59,8 @@ def slopes_svg(title: str, steps: np.ndarray, errors: Sequence[np.ndarray], floo
         return f"{x:.1f},{y:.1f}"
 
     def line(row: np.ndarray, kind: str) -> str:
-        points = " ".join(point(h, e) for h, e in zip(steps, row, strict=True) if np.isfinite(e))
+        # What is below the last decade is left out, not laid on the edge.
+        points = " ".join(point(h, e) for h, e in zip(steps, row, strict=True) if e > 10.0**-_DECADES)
         return f'<polyline class="{kind}" points="{points}"/>'
 
     parts = []
@@ -80,6 +81,8 @@ def slopes_svg(title: str, steps: np.ndarray, errors: Sequence[np.ndarray], floo
         f'<text class="small" x="{_LEFT - 8}" y="{_TOP - 12}" text-anchor="end">error</text>',
         f'<text class="title" x="{_LEFT}" y="22">{escape(title)}</text>',
         line(floors, "floor"),
+        f'<text class="small" x="{_LEFT + 8}" y="{float(point(steps[-1], floors[-1]).split(",")[1]) - 8:.1f}">'
+        "rounding alone</text>",
         *(line(row, "error") for row in errors),
     ]
     width, height = _LEFT + _WIDTH + 24, _TOP + _HEIGHT + 54

@@ -255,8 +255,9 @@ def _useless_columns(record: Record) -> Advice | None:
         return None
     names = idle[:3]
     return Advice(
-        f"{len(idle)} of {len(found)} columns do not matter beyond chance, {', '.join(names)} among them.",
-        "A model without them is cheaper to feed and may score the same.",
+        f"Of {len(found)} columns {len(idle)} {'does' if len(idle) == 1 else 'do'} not matter beyond chance: "
+        f"{', '.join(names)}{', …' if len(idle) > len(names) else ''}.",
+        "Try without: cheaper to feed, and it may score the same.",
         fit(
             record,
             "--columns " + quoted(",".join(f"{name}=ignore" for name in idle[:8])),

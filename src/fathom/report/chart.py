@@ -150,6 +150,7 @@ def config() -> dict[str, Any]:
         "orient": "top",
         "gradientLength": 180,
         "gradientThickness": 8,
+        "gradientStrokeColor": RULE,
         "offset": 8,
     }
     return {

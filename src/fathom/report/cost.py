@@ -77,9 +77,9 @@ def ends_figure(record: Record) -> Figure | None:
     if len(ends) < 2:
         return None
     look = {
-        "finished": (VALIDATION, "trained to the end"),
-        "stopped": (TRAINING, "stopped: no better"),
-        "dropped": (MUTED, "dropped: others were better"),
+        "finished": (VALIDATION, "to the end"),
+        "stopped": (TRAINING, "stopped, no better"),
+        "dropped": (MUTED, "dropped, others better"),
         "diverged": (BAD, "diverged"),
     }
     groups: dict[str, list[tuple[int, int]]] = {}
@@ -114,7 +114,7 @@ def why_dropped(record: Record) -> list[str]:
     said = []
     for event in record.events:
         if event["event"] == "rung" and event.get("dropped"):
-            at, kept = format_share(event["at"]), format_count(len(event["kept"]))
+            at, kept = _percent(event["at"]), format_count(len(event["kept"]))
             said.append(
                 f"After {at} of the epochs {kept} candidates went on and {format_count(len(event['dropped']))} "
                 "members were dropped: others validated better."
@@ -122,7 +122,7 @@ def why_dropped(record: Record) -> list[str]:
         elif event["event"] == "slower":
             planned, kept = format_count(event["planned"]), format_count(event["kept"])
             said.append(
-                f"Training ran slower than planned: after {format_share(event['at'])} of the epochs {kept} "
+                f"Training ran slower than planned: after {_percent(event['at'])} of the epochs {kept} "
                 f"candidates were kept in place of {planned}, to keep within the budget."
             )
     diverged = [row for row in record.rows if row["status"] == "diverged"]
@@ -134,3 +134,8 @@ def why_dropped(record: Record) -> list[str]:
         where = f"; their learning rates begin at {rates[0]:.3g}" if rates else ""
         said.append(f"{many} diverged (a loss or weight was no longer finite){first}{where}.")
     return said
+
+
+def _percent(share: float) -> str:
+    """A share that was set, as it was set."""
+    return f"{100 * share:.3g}\u202f%"

@@ -113,7 +113,11 @@ def _rows(
     shown = _columns(record, found)
     body = [[*cells(row), *(_input(row, column) for column in shown)] for row in found]
     more = max((len(row.get("inputs") or {}) for row in found), default=0) - len(shown)
-    note = f'<p class="lead">{more} more columns are in evidence/evidence.json.</p>' if more > 0 else ""
+    note = (
+        f'<p class="lead">{more} more column{"s are" if more > 1 else " is"} in evidence/evidence.json.</p>'
+        if more > 0
+        else ""
+    )
     return f"{head}{table([*heads, *shown], body, title, tall=True, sortable=True)}{note}"
 
 

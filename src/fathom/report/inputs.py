@@ -12,6 +12,7 @@ from .palette import INK, MEMBERS, MUTED, TEST
 from .record import Record
 
 _BARS = 20  # columns drawn
+_MISSING = "(missing)"
 
 
 def importance_figure(record: Record) -> Figure | None:
@@ -211,9 +212,9 @@ def _dependence(
                 means[i, c] if low is None else low[i, c],
                 means[i, c] if high is None else high[i, c],
             )
-            where = format_number(float(at)) if numeric else str(at)
+            where = format_number(float(at)) if numeric else str(at) or _MISSING
             row = {
-                "x": float(at) if numeric else str(at),
+                "x": float(at) if numeric else str(at) or _MISSING,
                 "say_x": where,
                 "who": names[c],
                 "mean": float(means[i, c]),
@@ -224,7 +225,9 @@ def _dependence(
                 "color": MEMBERS[order],
                 "share": shares[i],
             }
-            rows.append({**row, "text": format_number(float(means[i, c]))})
+            # Of a probability three decimals are plenty: 3e-06 says no more than 0.
+            said = round(float(means[i, c]), 3) if classes else float(means[i, c])
+            rows.append({**row, "text": format_number(said)})
     ends = (min(part["grid"]), max(part["grid"])) if numeric else (0.0, 0.0)
     rug = [{"x": float(v)} for v in (part.get("rug") or ()) if ends[0] <= v <= ends[1]] if numeric else []
     what = "mean probability" if classes else "mean prediction"

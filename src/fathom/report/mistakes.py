@@ -62,7 +62,7 @@ def confusion_figure(record: Record) -> Figure | None:
         "confusion",
         _confusion_title(wrong, counts, totals),
         caption,
-        _confusion_chart(names, most),
+        _confusion_chart(names, most if wrong else None),
         {"rows": table},
         columns,
         height=height,
@@ -105,7 +105,7 @@ def _short(name: str, most: int = 28) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _confusion_chart(names: Sequence[str], most: float) -> Any:
+def _confusion_chart(names: Sequence[str], most: float | None) -> Any:
     import altair as alt
 
     many = len(names)
@@ -129,10 +129,10 @@ def _confusion_chart(names: Sequence[str], most: float) -> Any:
     base = rows_of("rows").encode(x=x, y=y, tooltip=told)
     cells = base.mark_rect(cornerRadius=2 if many <= _NAMED else 0, width=band, height=band)
     right = cells.transform_filter("datum.right").encode(color=alt.value(WASH if many <= _NUMBERED else RULE))
-    scale = alt.Scale(scheme="viridis", domain=[0, most])
+    scale = alt.Scale(scheme="viridis", domain=[0, most or 1.0])
     legend = alt.Legend(title="share taken for another class", format=".0%", tickCount=2, titleLimit=260)
     wrong = cells.transform_filter("!datum.right").encode(
-        color=alt.Color("share:Q", scale=scale, legend=legend)
+        color=alt.Color("share:Q", scale=scale, legend=legend if most else None)
     )
     if many > _NUMBERED:
         return alt.layer(right, wrong)

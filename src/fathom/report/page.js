@@ -10,7 +10,7 @@
     return element;
   };
 
-  // ---- what is packed into the page ----
+  // What is packed into the page.
   async function unpack(id) {
     const text = document.getElementById(id).textContent;
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -27,7 +27,7 @@
     return window.vegaEmbed;
   });
 
-  // ---- what is told of a mark or a row ----
+  // What is told of a mark or a row.
   const tip = make("div", { id: "tip", role: "status", "aria-live": "polite" });
   document.body.append(tip);
   let from = 0; // how far the page was scrolled when the last was told
@@ -46,7 +46,7 @@
   addEventListener("keydown", (event) => event.key === "Escape" && hush());
   addEventListener("scroll", () => scrollY !== from && hush(), { passive: true });
 
-  // ---- charts ----
+  // Charts.
   const views = new Map();
   function live(box) {
     if (!views.has(box)) views.set(box, start(box).catch(() => null)); // the still picture stays
@@ -152,7 +152,7 @@
     });
   }
 
-  // ---- keys: choosing what a chart shows ----
+  // Keys: choosing what a chart shows.
   for (const button of all(".key button")) {
     button.addEventListener("click", async () => {
       const figure = button.closest("figure");
@@ -162,7 +162,7 @@
     });
   }
 
-  // ---- tables ----
+  // Tables.
   const number = (text) => {
     const bare = text.replace(/[\u202f\u00a0 ]/g, "").replace("−", "-").replace("∞", "Infinity").replace(/%$/, "");
     return bare === "" || bare === "–" ? NaN : Number(bare);

@@ -28,9 +28,7 @@ PALETTE = {
 
 #: Colors by meaning, as charts write them.
 INK, MUTED, RULE, GROUND, WASH = (f"var(--{name})" for name in ("ink", "muted", "rule", "ground", "wash"))
-TRAINING, VALIDATION, TEST, BAD, GOOD = (
-    f"var(--{name})" for name in ("training", "validation", "test", "bad", "good")
-)
+TRAINING, VALIDATION, TEST, BAD = (f"var(--{name})" for name in ("training", "validation", "test", "bad"))
 #: Members and classes, in order.
 MEMBERS = tuple(f"var(--member-{number})" for number in range(1, 5))
 

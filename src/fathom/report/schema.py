@@ -108,7 +108,7 @@ def _values(column: Mapping[str, Any]) -> str:
 
 def _number(value: Any) -> str:
     return (
-        format_number(value)
+        format_number(value, 4)
         if isinstance(value, (int, float)) and not isinstance(value, bool)
         else str(value)
     )

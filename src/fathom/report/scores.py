@@ -96,6 +96,13 @@ def _verdict(record: Record, own: float, theirs: list[tuple[str, float, bool]]) 
     if own == best:
         return f"The {whose} and the best baseline ({name}) score the same"
     if (own > best) != record.rising:
+        open_yet = any(
+            d["baseline"].replace("_", " ") == name
+            and min(d["low"], d["high"]) <= 0 <= max(d["low"], d["high"])
+            for d in record.evidence.against or ()
+        )
+        if open_yet:
+            return f"A baseline ({name}) scores higher than the {whose}, but not beyond chance"
         return f"A baseline ({name}) does better than the {whose}"
     rows = record.summary["test"]["rows"]
     if record.summary["metric"] == "accuracy" and wilson(own, rows)[0] <= wilson(best, rows)[1]:
@@ -162,6 +169,8 @@ def against_figure(record: Record) -> Figure | None:
         title = f"{'A baseline is' if behind == 1 else f'{behind} baselines are'} ahead beyond chance"
     elif ahead == many:
         title = "Ahead of every baseline beyond chance" if many > 1 else "Ahead of the baseline beyond chance"
+    elif not ahead:
+        title = "The test rows tell it apart from no baseline"
     else:
         title = f"Beyond chance ahead of {ahead} of {many} baseline{'s' * (many > 1)}"
     rows_kept = record.summary["test"]["rows"]

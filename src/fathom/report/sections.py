@@ -52,20 +52,14 @@ def all_sections(record: Record, packed: dict[str, Any]) -> list[Section]:
         record: the run.
         packed: gets what the page's script needs to know of tables, by name.
     """
-    made = (
-        _answer(record),
-        _learning(record),
-        _settings(record),
-        _members(record, packed),
-        _mistakes(record),
-        _trust(record),
-        _inputs(record),
-        _examples(record),
-        _data(record),
-        _cost(record),
-        _next(record),
-    )
-    return [part for part in made if part is not None]
+    made = [_answer(record), _learning(record), _settings(record), _members(record, packed)]
+    if record.has_evidence:
+        made += [_mistakes(record), _trust(record), _inputs(record), _examples(record)]
+    else:
+        why = "This run keeps no evidence of its predictions: it is of an older version. Errors, calibration and "
+        why += "importance are read from it; fit the data again to see them."
+        made.append(Section("mistakes", "Where it errs, and how far to trust it", "", [_empty(why)]))
+    return [*made, _data(record), _cost(record), _next(record)]
 
 
 def figures_of(record: Record) -> list[Figure]:
@@ -85,18 +79,12 @@ def _empty(why: str) -> str:
 
 def _missing(record: Record, *what: str) -> str:
     """Why a part of the evidence is not there, and what to do about it."""
-    if not record.has_evidence:
-        return _empty("This run keeps no evidence: it is of an older version, or was not run to its end in a folder. "
-                      "Fit it again to see this.")  # fmt: skip
     for entry in record.evidence.left_out:
         if any(word in str(entry["what"]) for word in what):
             return _empty(f"{str(entry['what']).capitalize()} left out: {entry['why']}.".replace("..", "."))
     if record.evidence.test is None:
         return _empty("No test rows were kept, so there is nothing to show here; keep some with --test 0.2.")
     return ""
-
-
-# ---- the answer ----
 
 
 def _answer(record: Record) -> Section:
@@ -193,10 +181,7 @@ def _metrics(record: Record) -> str:
     return f'<details><summary>Every metric, every model</summary>{inner}<p class="lead">{escape(note)}</p></details>'
 
 
-# ---- how it came about ----
-
-
-def _learning(record: Record) -> Section | None:
+def _learning(record: Record) -> Section:
     figures = _there(curves.curves_figure(record), curves.losses_figure(record))
     body: list[Entry] = [figures]
     if not figures:
@@ -205,7 +190,7 @@ def _learning(record: Record) -> Section | None:
     return Section("learning", "How they learned", "", body)
 
 
-def _settings(record: Record) -> Section | None:
+def _settings(record: Record) -> Section:
     """Score against what was varied, and whether the choice is beyond noise."""
     figures = _there(sensitivity.sensitivity_figure(record), *sweeps.setting_figures(record))
     if not figures:
@@ -248,9 +233,6 @@ def _members(record: Record, packed: dict[str, Any]) -> Section:
         f"<details><summary>All settings of the chosen network</summary>{pairs(shown, 'Settings')}</details>"
     )
     return Section("members", "Members", lead, [text, chosen])
-
-
-# ---- how good it is ----
 
 
 def _mistakes(record: Record) -> Section:
@@ -310,7 +292,7 @@ def _inputs(record: Record) -> Section:
     return Section("inputs", "What it looks at", "", body)
 
 
-def _examples(record: Record) -> Section | None:
+def _examples(record: Record) -> Section:
     body = [
         examples.hardest(record) or _missing(record, "hardest", "test"),
         examples.label_errors(record),
@@ -352,7 +334,7 @@ def _next(record: Record) -> Section:
     """What the record suggests, then the two commands that most readers want."""
     pieces = advice.advice(record)
     entries = "".join(
-        f"<li><p><b>{escape(piece.do)}</b> {escape(piece.seen)}</p>"
+        f"<li><p>{escape(piece.seen)} <b>{escape(piece.do)}</b></p>"
         + (f'<pre tabindex="0">{escape(piece.command)}</pre>' if piece.command else "")
         + "</li>"
         for piece in pieces

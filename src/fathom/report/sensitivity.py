@@ -7,7 +7,7 @@ from typing import Any
 
 from ..look import format_number, format_uncertain
 from .chart import Figure, log_ticks, rows_of, tips
-from .palette import BAD, INK, WASH
+from .palette import BAD, INK, MUTED, WASH
 from .record import Candidate, Record, say
 from .sweeps import effect, is_number
 
@@ -167,8 +167,14 @@ def _scatter_chart(record: Record, rows: Any, words: list[str], values: list[lis
     )
     told = tips(("about", "settings"), ("say_score", record.metric), ("status", "ended"))
     base = rows_of("rows").encode(x=x, y=y, tooltip=told)
-    ranked = base.mark_point(filled=True, size=120, opacity=1).transform_filter("datum.kind === 'ranked'")
-    dropped = base.mark_point(filled=True, size=40, opacity=0.9).transform_filter("datum.kind === 'dropped'")
+    # A rim, for the darkest color on a dark ground.
+    rim = {"stroke": MUTED, "strokeWidth": 0.7}
+    ranked = base.mark_point(filled=True, size=120, opacity=1, **rim).transform_filter(
+        "datum.kind === 'ranked'"
+    )
+    dropped = base.mark_point(filled=True, size=40, opacity=1, **rim).transform_filter(
+        "datum.kind === 'dropped'"
+    )
     failed = base.mark_point(shape="cross", size=70, angle=45, filled=True, opacity=1)
     ring = base.mark_point(size=260, strokeWidth=2, opacity=1).transform_filter("datum.best")
     return alt.layer(

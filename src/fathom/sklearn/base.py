@@ -1,5 +1,6 @@
 """What the classifier and the regressor share: parameters, the study, the checks of what comes in."""
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -50,7 +51,7 @@ EXPECTED_FAILED_CHECKS = {
 }
 
 
-class Population(BaseEstimator):
+class Population(BaseEstimator, abc.ABC):
     """What both estimators do; see `PopulationClassifier` and `PopulationRegressor`."""
 
     def __init__(
@@ -162,8 +163,9 @@ class Population(BaseEstimator):
             (x, y, weight) if kept.all() else (_safe_indexing(x, np.flatnonzero(kept)), y[kept], weight[kept])
         )
 
+    @abc.abstractmethod
     def _check_y(self, y: Any) -> np.ndarray:
-        raise NotImplementedError
+        """The target [rows], if it is one that the estimator learns."""
 
     def _train(
         self, x: Any, y: np.ndarray, weight: np.ndarray | None, classes: np.ndarray | None, name: str
@@ -179,8 +181,8 @@ class Population(BaseEstimator):
             architectures,
             self._recipe(),
             seeds=self._seeds(random),
-            folds=self.folds,
-            samples=_SMALL_SAMPLES if self.samples is None and small else self.samples,
+            folds=_plain(self.folds),
+            samples=_SMALL_SAMPLES if self.samples is None and small else _plain(self.samples),
             metric=self.metric,
             loss=self.loss,
             test=0.0,
@@ -209,7 +211,7 @@ class Population(BaseEstimator):
                 else [self.model]
             )
             chosen = [MODELS[one].factory() if isinstance(one, str) else one for one in given]
-        fields = {name: getattr(self, name) for name in ARCHITECTURE if getattr(self, name) is not None}
+        fields = self._given(ARCHITECTURE)
         for one in chosen:
             if not isinstance(one, Architecture):
                 raise UsageError(
@@ -226,7 +228,7 @@ class Population(BaseEstimator):
 
     def _recipe(self) -> Recipe | dict[str, Any]:
         """The recipe, or what of the default search the parameters change."""
-        fields = {name: getattr(self, name) for name in RECIPE if getattr(self, name, None) is not None}
+        fields = self._given(RECIPE)
         if isinstance(self.recipe, Recipe):
             return dataclasses.replace(self.recipe, **fields)
         given = {} if self.recipe is None else dict(self.recipe)
@@ -234,6 +236,11 @@ class Population(BaseEstimator):
             if name in fields:
                 raise UsageError(f"recipe={name!r} is given as a parameter too; keep one of the two")
         return {**given, **fields}
+
+    def _given(self, names: Sequence[str]) -> dict[str, Any]:
+        """The parameters that are given, in Python's own numbers: searches set NumPy's."""
+        values = {name: getattr(self, name, None) for name in names}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
 
     def _seeds(self, random: np.random.RandomState) -> list[int]:
         """Seeds of the members, drawn from `random_state` where a number of them is asked for."""
@@ -253,6 +260,13 @@ class Population(BaseEstimator):
         predictor = self._predictor()
         x = self._check_x(x, reset=False)
         return predictor.outputs(new_rows(x, self._names))
+
+
+def _plain(value: Any) -> Any:
+    """A parameter with NumPy's scalars and arrays as numbers and lists."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _suited(dataset: Dataset) -> list[Architecture]:

@@ -160,7 +160,9 @@ def fit_baselines(inputs: Inputs, seed: int) -> Iterator[Baseline]:
 
 def missing_baselines(inputs: Inputs) -> dict[str, str]:
     """Why a baseline is left out, by name."""
-    return _models(inputs, inputs.feed.examples["x"][0, : len(inputs.rows)], inputs.dataset.target[inputs.rows], 0)[1]
+    return _models(
+        inputs, inputs.feed.examples["x"][0, : len(inputs.rows)], inputs.dataset.target[inputs.rows], 0
+    )[1]
 
 
 def _models(

@@ -210,7 +210,7 @@ class _Runner:
             "data",
             name=dataset.name,
             rows=self.study.rows,
-            features=self.study.inputs.encoders[0].features,
+            features=sum(self.study.inputs.encoders[0].filled),
             kind=dataset.kind,
             classes=len(dataset.classes or ()),
             target=dataset.schema.target.name,
@@ -389,7 +389,7 @@ class _Runner:
             "data": {
                 "name": dataset.name,
                 "rows": study.rows,
-                "features": study.inputs.encoders[0].features,
+                "features": sum(study.inputs.encoders[0].filled),
                 "classes": list(dataset.classes or ()),
                 "train_rows": study.training_rows,
                 "validation_rows": [len(rows) for rows in study.split.validation],

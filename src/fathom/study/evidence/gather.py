@@ -49,18 +49,21 @@ def gather(study: Study, predictor: Predictor, look: FinalLook, best: Sequence[i
 class _Gathering:
     """One part after another."""
 
-    def __init__(self, study, predictor: Predictor, look: FinalLook, best: Sequence[int], work: float):
+    def __init__(self, study: Study, predictor: Predictor, look: FinalLook, best: Sequence[int], work: float):
         self.study, self.predictor, self.look = study, predictor, look
         self.best, self.work = best, work
         self.left_out: list[dict[str, str]] = []
         self.classes = study.task.classes
+        rows, weight = study.split.test, study.dataset.weight
+        self.target = study.dataset.target[rows]
+        self.weight = None if weight is None or not len(rows) else weight[rows] / weight[rows].mean()
 
     def all(self) -> Evidence:
         """Every part that can be had."""
         study, scores = self.study, self.look.scores
         self.test: Rows | None = self._try("test", lambda: test_rows(study, self.predictor, self.look))
         self.validation = self._try("validation", lambda: validation_rows(study, self.predictor, self.best))
-        if self.test is None:
+        if not len(self.target):
             self._leave("test", _NO_TEST)
         importances, asked = self._tested("importance", self._importance) or (None, None)
         columns = [one["feature"] for one in importances or ()]
@@ -103,7 +106,7 @@ class _Gathering:
     def _tested(self, what: str, work: Callable[[], Any]) -> Any:
         """A part that is made of the test rows."""
         if self.test is None:
-            self._leave(what, _NO_TEST)
+            self._leave(what, _NO_TEST if not len(self.target) else "it is made of the test rows")
             return None
         return self._try(what, work)
 
@@ -134,56 +137,52 @@ class _Gathering:
         text = {c.name for c in self.study.dataset.schema.text}
         features = [one["feature"] for one in importances if one["feature"] not in text and one["mean"] > 0]
         if not features:
-            raise LeftOut("permuting made no column's predictions worse")
+            raise LeftOut("no column but text matters, by permuting it")
         return dependence(self.study, self.predictor, features[:_DEPENDENCE], self.work)
 
     def _suspects(self, shown: Sequence[str]) -> Any:
         return likely_errors(self.study, {"test": self.test, "validation": self.validation}, shown)
 
     def _calibration(self) -> dict[str, Any]:
-        assert self.test is not None
-        weight = _scaled(self.test.weight)
         if not self.classes:
-            return self._coverage(weight)
-        after = _reliability(self.test.probability, self.test.target, weight)
+            return self._coverage()
         raw = dataclasses.replace(
             self.predictor,
             temperatures=tuple(1.0 for _ in self.predictor.temperatures),
             ensemble_temperature=1.0,
         )
-        before = np.exp(raw.combine(self.look.outputs))
-        weighed = None if weight is None else self.study.dataset.weight[self.study.split.test]
-        target = self.study.dataset.target[self.study.split.test]
+        after, before = (
+            _reliability(np.exp(model.combine(self.look.outputs)), self.target, self.weight)
+            for model in (self.predictor, raw)
+        )
         of = self.classes[1] if len(self.classes) == 2 else "predicted class"
-        return {"of": of, **after, "before": _reliability(before, target, _scaled(weighed))}
+        return {"of": of, **after, "before": before}
 
-    def _coverage(self, weight: np.ndarray | None) -> dict[str, Any]:
+    def _coverage(self) -> dict[str, Any]:
         intervals = self.predictor.intervals
-        assert self.test is not None and intervals is not None
+        assert intervals is not None
         levels = [level for level in _LEVELS if level <= intervals.most]
-        target = self.study.dataset.target[self.study.split.test]
-        weights = self.study.dataset.weight
-        weight = None if weights is None else weights[self.study.split.test]
+        ends = (self.predictor.interval_of(self.look.outputs, level) for level in levels)
         found = [
-            coverage(level, *self.predictor.interval_of(self.look.outputs, level), target, weight)
-            for level in levels
+            coverage(level, *pair, self.target, self.weight) for level, pair in zip(levels, ends, strict=True)
         ]
         return {
             "asked": levels,
             "found": [one.found for one in found],
             "found_low": [one.low for one in found],
             "found_high": [one.high for one in found],
-            "rows": len(target),
+            "rows": len(self.target),
         }
 
     def _confusion(self) -> dict[str, Any]:
-        rows, weights = self.study.split.test, self.study.dataset.weight
-        target = self.study.dataset.target[rows]
-        named = self.predictor.decide(self.predictor.combine(self.look.outputs))
-        size = len(self.classes)
-        weighed = None if weights is None else confusion(named, target, size, weights[rows]).tolist()
-        counts = confusion(named, target, size).tolist()
-        return {"classes": list(self.classes), "counts": counts, "weights": weighed}
+        named, size = self.predictor.decide(self.predictor.combine(self.look.outputs)), len(self.classes)
+        weights = self.study.dataset.weight
+        weighed = None if weights is None else weights[self.study.split.test]
+        return {
+            "classes": list(self.classes),
+            "counts": confusion(named, self.target, size).tolist(),
+            "weights": None if weighed is None else confusion(named, self.target, size, weighed).tolist(),
+        }
 
     def _thresholds(self) -> list[dict[str, Any]] | None:
         rows, default = self._chances()
@@ -202,10 +201,6 @@ class _Gathering:
             raise LeftOut("the validation rows do not have both classes")
         assert default is not None
         return rows, default
-
-
-def _scaled(weight: np.ndarray | None) -> np.ndarray | None:
-    return None if weight is None else weight / weight.mean()
 
 
 def _reliability(probability: Any, target: np.ndarray, weight: np.ndarray | None) -> dict[str, Any]:

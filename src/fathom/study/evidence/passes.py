@@ -7,14 +7,16 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from ...analysis import RawPlace, partial_dependence, permutation_importance, places, quantile_grid, scorer
 from ...data import Column, Table
+from ...engine.learner import network_for
 from ...engine.training import MemberRecord
 from ...objectives import METRICS
 from ..members import CohortMembers, Member
-from ..parts import MOST_ROWS
+from ..parts import MOST_ROWS, Part
 from ..plan import Plan
 from ..predictor import Predictor
 from ..study import Study
@@ -47,7 +49,7 @@ def training_work(
     members: Sequence[Member],
     records: Mapping[int, MemberRecord],
 ) -> float:
-    """The multiplications that training took, about."""
+    """The multiplications that training took, about, if every weight is used once a row."""
     cost = {
         candidate.index: c.steps * c.batch * c.parameters
         for c, cohort in zip(plan.cohorts, cohorts, strict=True)
@@ -112,16 +114,25 @@ def _cost(predictor: Predictor) -> float:
     """Multiplications that one row costs."""
     inputs = predictor.encoders[0].features
     encoding = _PER_INPUT * inputs * len({part.fold for part in predictor.parts})
-    networks = sum(
-        _PER_OUTPUT + sum(np.size(leaf) for leaf in _leaves(part.kept)) for part in predictor.parts
-    )
-    return float(encoding + networks)
+    of_spec = {part.spec: part for part in predictor.parts}
+    products = {spec: _products(part) for spec, part in of_spec.items()}
+    return encoding + sum(_PER_OUTPUT + products[part.spec] for part in predictor.parts)
 
 
-def _leaves(kept: Any) -> list[Any]:
-    import jax
+def _products(part: Part) -> float:
+    """Multiplications of one row's way through a network, as XLA counts them before it compiles."""
+    network = network_for(part.spec)
 
-    return jax.tree.leaves(kept["params"])
+    def run(kept: Any, x: Any) -> Any:
+        return network.forward(kept["params"], kept["carried"], kept["net"], x)
+
+    x = jax.ShapeDtypeStruct((MOST_ROWS, *part.spec.task.shape), np.float32)
+    counted = jax.jit(run).lower(part.kept, x).cost_analysis() or {}
+    return max(float(counted.get("flops", 0.0)) / 2 / MOST_ROWS, _parameters(part))
+
+
+def _parameters(part: Part) -> float:
+    return float(sum(np.size(leaf) for leaf in jax.tree.leaves(part.kept["params"])))
 
 
 def affordable(
@@ -133,16 +144,19 @@ def affordable(
         predictor: the ensemble.
         rows: how many there are.
         passes: how often each row is asked; fewer times where the first number is too many.
-        work: multiplications of the training.
+        work: of the training, as `training_work` counts it.
         few: rows below which the answer is chance.
 
     Raises:
         LeftOut: if even the chosen network on few rows would take longer.
     """
-    allowed = float(np.clip(_SHARE * work, _LEAST_WORK, _MOST_WORK))
+    chosen = predictor.parts[0]
+    reuse = _products(chosen) / max(1.0, _parameters(chosen))  # of a weight within a row, as convolutions do
+    allowed = float(np.clip(_SHARE * reuse * work, _LEAST_WORK, _MOST_WORK))
     for name, model in (("ensemble", predictor), ("chosen", predictor.chosen)):
+        cost = _cost(model)
         for often in passes:
-            count = int(allowed / (_cost(model) * max(1, often)))
+            count = int(allowed / (cost * max(1, often)))
             if count >= min(rows, few):
                 return Asked(model, name, min(count, rows), often)
     raise LeftOut(
@@ -162,6 +176,8 @@ def importance(study: Study, predictor: Predictor, work: float) -> tuple[list[di
         LeftOut: if it would take too long.
     """
     dataset, columns = study.dataset, places(study.dataset.schema)
+    if len(study.split.test) < 2:
+        raise LeftOut("one test row has no other to trade cells with")
     most = min(len(study.split.test), _MOST_ROWS)
     asked = affordable(predictor, most, [repeats * len(columns) for repeats in _REPEATS], work)
     rows = study.split.test[drawn(len(study.split.test), asked.rows)]

@@ -39,7 +39,10 @@ class WeightsAndBiases:
         self._run.summary.update({**scores, "answer": answer})
         if self._folder is not None:
             model = wandb.Artifact(f"model-{self._run.id}", type="model", description=answer)
-            for file in (*(self._folder / MODEL).iterdir(), self._folder / CARD):  # a folder is told of on the screen
+            for file in (
+                *(self._folder / MODEL).iterdir(),
+                self._folder / CARD,
+            ):  # a folder is told of on the screen
                 model.add_file(str(file))
             self._run.log_artifact(model)
 

@@ -81,8 +81,8 @@ def prepare(spec: LearnerSpec, rows: Sequence[int], steady: bool = False) -> Non
     kept = jax.tree.map(
         lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), is_array_or_shape)
     )
-    for count in {size for count in rows for size in call_sizes(count, steady)}:
-        forward(spec).compiled(kept, shape((count, *spec.task.shape), np.float32))
+    for size in {size for count in rows for size in call_sizes(count, steady)}:
+        forward(spec).compiled(kept, shape((size, *spec.task.shape), np.float32))
 
 
 @functools.lru_cache(maxsize=64)

@@ -66,8 +66,9 @@ def make_split(
             none. Not used where the dataset gives test rows.
         validation: the share of all rows to choose by, for `folds=1`; the share of the others where the dataset
             gives test rows; not used where it gives validation rows.
-        folds: 0 for no division, every row that is no test row being both; 1 for one train/validation division; k for cross-validation, in which each row that is no test
-            row is a validation row once (by time: but for the first of k + 1 stretches).
+        folds: 0 for no division, every row that is no test row being both; 1 for one train/validation division; k
+            for cross-validation, in which each row that is no test row is a validation row once (by time: but for
+            the first of k + 1 stretches).
         seed: what decides the division; the same seed gives the same rows.
         duplicates: whether rows with equal cells, the target aside, are kept on one side.
 

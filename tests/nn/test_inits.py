@@ -107,3 +107,22 @@ def test_data_dependent_gives_unit_variance_at_every_layer(init):
 def test_data_dependent_leaves_a_silent_layer_alone():
     layer = nn.Linear(3, 2, jax.random.key(0), init="zero")
     assert jnp.array_equal(nn.data_dependent(layer, jnp.ones((4, 3))).weight, layer.weight)
+
+
+@pytest.mark.parametrize("name", nn.INITS.names())
+def test_layers_drawn_together_have_each_their_variance(name):
+    shapes, gains = [(300, 200), (200, 400), (400, 3)], [1.0, 1.5, 2.0]
+    weights = nn.draw_weights(name, jax.random.key(3), shapes, gains)
+    assert [w.shape for w in weights] == shapes
+    for weight, shape, gain in zip(weights, shapes, gains, strict=True):
+        expected = nn.INITS[name].variance(shape, gain)
+        assert float((weight**2).mean()) == pytest.approx(expected, rel=0.15)
+    if nn.INITS[name].random:  # no weight serves twice
+        first, second = (np.asarray(w).ravel()[:1000] for w in weights[:2])
+        assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
+def test_normal_weights_of_many_layers_take_one_generator():
+    shapes = [(3, 5), (5, 7), (7, 2)]
+    text = str(jax.make_jaxpr(lambda key: nn.draw_weights("he", key, shapes, [1.0] * 3))(jax.random.key(0)))
+    assert text.count("random_bits") == 1

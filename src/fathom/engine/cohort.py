@@ -171,7 +171,8 @@ class Cohort:
         shapes = dataclasses.replace(block, slots=self.programs.slot_shapes(self._lead, self.mesh))
         arguments = self._arguments(shapes, *self._orders())
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            compiled = [pool.submit(program.compiled, *arguments) for program in self._trainers]
+            # The one that takes longest is traced first, and compiled while the members' own is traced.
+            compiled = [pool.submit(program.traced(*arguments)) for program in self._trainers]
             if not self.started:
                 self.start()
             for one in compiled:

@@ -87,14 +87,26 @@ class Program:
 
     def compiled(self, *args: Any) -> Callable[..., Any]:
         """The executable for arguments of these shapes, made now if it is new."""
+        return self.traced(*args)()
+
+    def traced(self, *args: Any) -> Callable[[], Callable[..., Any]]:
+        """Trace the function for arguments of these shapes if it is new; what comes back compiles it.
+
+        Tracing holds Python's lock, compiling does not, so that one program is traced while another is compiled.
+        """
         leaves, tree = jax.tree.flatten(args)
         shapes = (tree, tuple((np.shape(a), np.dtype(a.dtype), a.sharding) for a in leaves))
-        if shapes not in self._compiled:
-            made = program_store.fetch(self._described, args)
-            self._compiled[shapes] = made or program_store.compiled(
-                self._described, self._jitted.lower(*args), args
-            )
-        return self._compiled[shapes]
+        if shapes not in self._compiled and (stored := program_store.fetch(self._described, args)):
+            self._compiled[shapes] = stored
+        if shapes in self._compiled:
+            return lambda: self._compiled[shapes]
+        lowered = self._jitted.lower(*args)
+
+        def compile() -> Callable[..., Any]:
+            self._compiled[shapes] = program_store.compiled(self._described, lowered, args)
+            return self._compiled[shapes]
+
+        return compile
 
     def __call__(self, *args: Any) -> Any:
         """The function's result."""

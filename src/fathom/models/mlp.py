@@ -1,13 +1,14 @@
 """Multi-layer perceptrons: non-linear, and linear all the way down."""
 
 import dataclasses
+import itertools
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ..nn import ACTIVATIONS, INITS, Activate, Dropout, Linear
+from ..nn import ACTIVATIONS, INITS, Activate, Dropout, Linear, draw_weights
 from ..settings import static
 from ..task import Task
 from .architecture import MODELS, Architecture, Model
@@ -38,12 +39,9 @@ class Perceptron(eqx.Module):
             key: the random key; may be traced.
         """
         last = len(sizes) - 2
-        gain = ACTIVATIONS[activation].gain or 1.0
-        keys = jax.random.split(key, last + 1)
-        self.layers = tuple(
-            Linear(sizes[i], sizes[i + 1], keys[i], init=init, gain=gain if i else 1.0)
-            for i in range(last + 1)
-        )
+        gains = [1.0, *[ACTIVATIONS[activation].gain or 1.0] * last]
+        weights = draw_weights(init, key, list(itertools.pairwise(sizes)), gains)
+        self.layers = tuple(Linear(w.shape[0], w.shape[1], key, weight=w) for w in weights)
         self.activations = tuple(Activate(activation) for _ in range(last))
         self.dropout = Dropout()
 

@@ -8,7 +8,7 @@ from .activations import ACTIVATIONS, Activate, Activation
 from .data_dependent import data_dependent
 from .dropout import Dropout, set_dropout
 from .embed import Periodic, Piecewise
-from .inits import INITS, Init, relu_gain
+from .inits import INITS, Init, draw_weights, relu_gain
 from .linear import Linear
 from .lru import Ring, lru_ring
 from .sparsemax import sparsemax
@@ -25,6 +25,7 @@ __all__ = [
     "Piecewise",
     "Ring",
     "data_dependent",
+    "draw_weights",
     "lru_ring",
     "relu_gain",
     "set_dropout",

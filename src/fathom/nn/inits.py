@@ -1,8 +1,9 @@
 """Initialization: how the first weights are drawn, and what variance that gives them."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ class Init:
         variance: ((n_in, n_out), gain) -> the mean square of a weight; the sizes may be traced.
         uses_gain: whether `gain` matters.
         random: whether the key matters.
+        normal: whether every weight is a normal number of that variance, whatever the others are.
         summary: one line for the user.
         reference: where it was proposed.
     """
@@ -33,6 +35,7 @@ class Init:
     variance: Callable[[Sizes, float], float | Array]
     uses_gain: bool
     random: bool
+    normal: bool
     summary: str
     reference: str
 
@@ -93,6 +96,7 @@ for _record in (
         lambda shape, gain: 1 / shape[0],
         False,
         False,
+        False,
         "every weight 1/√n_in: units of a layer stay equal for ever (symmetry)",
         "Rumelhart, Hinton & Williams 1986, on breaking symmetry",
     ),
@@ -101,6 +105,7 @@ for _record in (
         lambda key, shape, gain: _normal(key, shape, _fan_in_variance(shape, gain)),
         _fan_in_variance,
         False,
+        True,
         True,
         "normal, variance 1/n_in",
         "LeCun et al. 1998, Efficient BackProp",
@@ -111,6 +116,7 @@ for _record in (
         _glorot_variance,
         False,
         True,
+        True,
         "normal, variance 2/(n_in + n_out)",
         "Glorot & Bengio 2010",
     ),
@@ -118,6 +124,7 @@ for _record in (
         "he",
         lambda key, shape, gain: _normal(key, shape, _he_variance(shape, gain)),
         _he_variance,
+        True,
         True,
         True,
         "normal, variance gain²/n_in; for a leaky ReLU of slope a that is 2/((1 + a²) n_in)",
@@ -129,6 +136,7 @@ for _record in (
         lambda shape, gain: gain**2 / _longer(shape),
         True,
         True,
+        False,
         "uniform over the matrices with orthonormal rows or columns, times the gain",
         "Saxe, McClelland & Ganguli 2014",
     ),
@@ -136,6 +144,7 @@ for _record in (
         "identity",
         lambda key, shape, gain: jnp.eye(*shape, dtype=jnp.float32),
         lambda shape, gain: 1 / _longer(shape),
+        False,
         False,
         False,
         "ones on the diagonal",
@@ -147,8 +156,41 @@ for _record in (
         lambda shape, gain: 0.0,
         False,
         False,
+        False,
         "every weight 0: right for a convex problem, or for the last layer of a residual branch",
         "De & Smith 2020, SkipInit; Goyal et al. 2017, zero gamma",
     ),
 ):
     INITS.add(_record)
+
+
+def draw_weights(
+    init: str, key: PRNGKeyArray, shapes: Sequence[Shape], gains: Sequence[float]
+) -> list[Float[Array, "n_in n_out"]]:
+    """The first weights of several layers.
+
+    Normal ones are cut from one draw, so that a program holds one generator however many layers there are.
+
+    Args:
+        init: a name in `INITS`.
+        key: the random key; may be traced.
+        shapes: (n_in, n_out) of each layer.
+        gains: the gain of each.
+
+    Returns:
+        The weights, float32.
+
+    Example:
+        >>> [w.shape for w in draw_weights("he", jax.random.key(0), [(3, 5), (5, 2)], [1.0, 1.4])]
+        [(3, 5), (5, 2)]
+    """
+    record = INITS[init]
+    if not record.normal:
+        keys = jax.random.split(key, len(shapes))
+        return [record.fn(k, shape, gain) for k, shape, gain in zip(keys, shapes, gains, strict=True)]
+    ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
+    parts = jnp.split(jax.random.normal(key, (ends[-1],), jnp.float32), ends[:-1])
+    return [
+        math.sqrt(record.variance(shape, gain)) * part.reshape(shape)
+        for part, shape, gain in zip(parts, shapes, gains, strict=True)
+    ]

@@ -39,6 +39,7 @@ class Linear(eqx.Module):
         init: str = "fan_in",
         gain: float = 1.0,
         use_bias: bool = True,
+        weight: Float[Array, "in out"] | None = None,
     ):
         """Draw the weights.
 
@@ -50,6 +51,7 @@ class Linear(eqx.Module):
             gain: what the initialization multiplies the standard deviation by, where it uses a gain
                 (`Activation.gain` of the activation before the layer).
             use_bias: whether there is a bias.
+            weight: W itself, in place of a draw.
 
         Raises:
             UsageError: if a size is below 1 or `init` is unknown.
@@ -57,7 +59,7 @@ class Linear(eqx.Module):
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             if size < 1:
                 raise UsageError(f"{name}={size!r} is not allowed; give a whole number, 1 or more")
-        self.weight = INITS[init].fn(key, (in_features, out_features), gain)
+        self.weight = INITS[init].fn(key, (in_features, out_features), gain) if weight is None else weight
         self.bias = jnp.zeros(out_features, jnp.float32) if use_bias else None
 
     def without_blanks(self, real: Bool[Array, " in"], init: str, gain: float = 1.0) -> "Linear":

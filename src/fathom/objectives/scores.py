@@ -47,10 +47,11 @@ def _tally(mask: Array, weight: Array) -> Array:
     return _library(weight).where(mask, weight[:, None], 0).sum(axis=0)
 
 
-def _log_softmax(outputs: Array) -> Array:
+def log_softmax(outputs: Array) -> Array:
+    """Log-probabilities from logits [..., classes], of NumPy (without SciPy, which is slow to import) or of JAX."""
     xp = _library(outputs)
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+    shifted = outputs - outputs.max(axis=-1, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def _classes(outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -231,7 +232,7 @@ def log_loss(outputs: Array, targets: Array, weight: Weight = None) -> Score:
         UsageError: if the shapes do not fit.
     """
     _, true = _classes(outputs, targets)
-    log_p = _log_softmax(outputs)
+    log_p = log_softmax(outputs)
     return _mean(-_library(outputs).where(true, log_p, 0).sum(axis=1), _weights(outputs, weight))
 
 
@@ -252,7 +253,7 @@ def brier(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     Reference: Brier 1950; the halving for two classes is scikit-learn's `scale_by_half="auto"`.
     """
     _, true = _classes(outputs, targets)
-    error = (_library(outputs).exp(_log_softmax(outputs)) - true.astype(outputs.dtype)) ** 2
+    error = (_library(outputs).exp(log_softmax(outputs)) - true.astype(outputs.dtype)) ** 2
     per_row = error[:, 1] if outputs.shape[1] == 2 else error.sum(axis=1)
     return _mean(per_row, _weights(outputs, weight))
 
@@ -311,7 +312,7 @@ def roc_auc(outputs: Array, targets: Array, weight: Weight = None) -> Score:
     w = _weights(outputs, weight)
     if outputs.shape[1] == 2:
         return _area((outputs[:, 1] - outputs[:, 0])[:, None], true[:, 1:].astype(w.dtype), w)[0]
-    areas, total = _area(_log_softmax(outputs), true.astype(w.dtype), w), _tally(true, w)
+    areas, total = _area(log_softmax(outputs), true.astype(w.dtype), w), _tally(true, w)
     return _mean(areas, ((total > 0) & (total < w.sum())).astype(w.dtype))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..engine.training import MemberRecord
+from ..objectives import log_softmax
 from .members import Member
 
 _MOST = 1e6  # of a logit
@@ -71,8 +72,6 @@ def indistinguishable(ranking: Sequence[Standing], rising: bool) -> list[int]:
     Returns:
         Numbers of the candidates, best first.
     """
-    from scipy.special import stdtrit  # scipy.stats takes half a second to import
-
     winner = np.array(ranking[0].scores)
     found = []
     for other in ranking[1:]:
@@ -80,6 +79,8 @@ def indistinguishable(ranking: Sequence[Standing], rising: bool) -> list[int]:
         if len(gain) < 2:
             found.append(other.candidate)
             continue
+        from scipy.special import stdtrit  # SciPy is slow to import, scipy.stats most of all
+
         error = gain.std(ddof=1) / math.sqrt(len(gain))
         if gain.mean() <= stdtrit(len(gain) - 1, 0.975) * error:
             found.append(other.candidate)
@@ -116,8 +117,6 @@ def temperature(
     References:
         Guo et al., "On calibration of modern neural networks", 2017.
     """
-    from scipy.special import softmax  # scipy.optimize takes a fifth of a second to import
-
     logits = np.nan_to_num(
         logits, nan=0.0, posinf=_MOST, neginf=-_MOST
     )  # a probability of 0 has the logarithm -inf
@@ -125,11 +124,11 @@ def temperature(
 
     def slope(sharpness: float) -> float:
         """Of the loss with respect to 1 / T; it only grows, for the loss is convex in 1 / T."""
-        p = softmax(logits * sharpness + added, axis=1)
+        p = np.exp(log_softmax(logits * sharpness + added))
         return float(np.average((p * logits).sum(axis=1) - said, weights=weight))
 
     low, high = -math.log(20.0), -math.log(0.05)
-    while high - low > 1e-6:
+    while high - low > 1e-4:
         middle = (low + high) / 2
         low, high = (low, middle) if slope(math.exp(middle)) > 0 else (middle, high)
     return math.exp(-(low + high) / 2)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from ..engine.training import Training
+from ..objectives import log_softmax
 from .choose import Standing, ensemble_members, temperature
 from .decisions import decision_offsets
 from .intervals import Intervals
@@ -114,13 +115,11 @@ class _Held:
             places: which they are of those that this one knows.
             best: those of the best candidate.
         """
-        from scipy.special import log_softmax
-
         found, target, weight = self._pooled(places), self._target(), self._weight()
         if self._classes:
             last = temperature(found, target, weight) if len(places) > 1 else 1.0
             predictor = dataclasses.replace(predictor, ensemble_temperature=last)
-            offsets = decision_offsets(self._metric, log_softmax(found / last, axis=1), target, weight)
+            offsets = decision_offsets(self._metric, log_softmax(found / last), target, weight)
             return dataclasses.replace(predictor, offsets=tuple(offsets.tolist()) if offsets.any() else ())
         # The chosen network's own rows are those it does best on; its siblings' rows are no such choice.
         alone = np.concatenate([self._outputs[i] for i in best])

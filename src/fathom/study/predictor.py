@@ -12,6 +12,7 @@ from ..data import Encoder, NewData, Schema
 from ..data.stream import STRETCH, new_batches
 from ..errors import DataError, UsageError
 from ..models import Architecture
+from ..objectives import log_softmax
 from ..task import Task
 from .decisions import offsets_of, threshold_of
 from .intervals import COVERAGE, Intervals, check_coverage
@@ -143,13 +144,11 @@ class Predictor:
 
     def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Calibrated log-probabilities [rows, classes] from `outputs`."""
-        from scipy.special import log_softmax, softmax
-
-        each = self._each(outputs)
+        each = log_softmax(self._each(outputs))
         if len(self.parts) == 1:
-            return log_softmax(each[0], axis=1)
-        mean = softmax(each, axis=2).mean(0)
-        return log_softmax(np.log(np.clip(mean, 1e-30, None)) / self.ensemble_temperature, axis=1)
+            return each[0]
+        mean = np.exp(each).mean(0)
+        return log_softmax(np.log(np.clip(mean, 1e-30, None)) / self.ensemble_temperature)
 
     def _each(self, outputs: np.ndarray) -> np.ndarray:
         """The calibrated logits [networks, rows, classes] of each network."""
@@ -271,9 +270,7 @@ class Predictor:
             {f"probability {name}": np.exp(found[:, i]) for i, name in enumerate(self.task.classes)}
         )
         if len(self.parts) > 1:
-            from scipy.special import softmax
-
-            each = softmax(self._each(outputs), axis=2)
+            each = np.exp(log_softmax(self._each(outputs)))
             columns["spread"] = each[:, np.arange(len(winner)), winner].std(0)
         return columns
 

@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import dataclasses
-import importlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -184,8 +183,7 @@ class _Runner:
         self.study.streaming.prepare(folder, lambda share: self.tell("shuffle", share=share))
 
     def _prepare_the_end(self, cohorts: Sequence[CohortMembers]) -> None:
-        """Import and compile what choosing and testing need."""
-        importlib.import_module("scipy.special")
+        """Compile what choosing and testing need."""
         split = self.study.split
         rows = {len(split.test), *(len(part) for part in split.validation)}
         if self.run is not None:

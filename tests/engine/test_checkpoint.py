@@ -185,3 +185,9 @@ def test_a_save_replaces_the_last_and_clear_leaves_nothing(tmp_path):
     store.clear()
     assert not store.folder.exists()
     store.clear()
+
+
+def test_who_may_read_the_folder_may_read_the_arrays(tmp_path):
+    tmp_path.chmod(0o750)
+    write_arrays(tmp_path / "a.safetensors", {"a": np.zeros(2)})
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o640

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 
 from ...errors import DataError, UsageError
@@ -186,10 +185,16 @@ def _check_unique(names: list[str]) -> None:
 
 def is_frame(candidate: Any) -> bool:
     """Whether something is a data frame that narwhals knows."""
+    if isinstance(candidate, np.ndarray):
+        return False
+    import narwhals as nw  # here and below, for most sources are no frames and need not wait for it
+
     return isinstance(nw.from_native(candidate, pass_through=True), (nw.DataFrame, nw.LazyFrame))
 
 
 def _series(frame: Any) -> list[tuple[str, Any]]:
+    import narwhals as nw
+
     levels = getattr(getattr(frame, "columns", None), "nlevels", 1)
     if levels > 1:
         raise DataError(
@@ -214,6 +219,8 @@ def _series(frame: Any) -> list[tuple[str, Any]]:
 
 
 def _series_column(name: str, series: Any) -> RawColumn:
+    import narwhals as nw
+
     kind = series.dtype
     if kind.is_numeric():
         return RawColumn(name, "number", finite(_floats(series)))
@@ -241,6 +248,8 @@ def _series_column(name: str, series: Any) -> RawColumn:
 
 
 def _floats(series: Any) -> np.ndarray:
+    import narwhals as nw
+
     values = series.cast(nw.Float64).to_numpy()
     if values.dtype == np.float64:
         return values

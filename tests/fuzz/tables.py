@@ -442,7 +442,8 @@ def typed(cells: Cells) -> np.ndarray:
         return values.astype(bool)
     if kinds == {datetime.datetime}:
         return np.array(
-            [np.datetime64("NaT", "us") if v is None else np.datetime64(v, "us") for v in values], "datetime64[us]"
+            [np.datetime64("NaT", "us") if v is None else np.datetime64(v, "us") for v in values],
+            "datetime64[us]",
         )
     return values
 

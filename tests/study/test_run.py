@@ -22,9 +22,15 @@ from .conftest import small_grid, small_regression
 def numbers(result):
     """Every number of a result that does not tell the time, the place or the machine."""
     summary = result.summary()
-    kept = {k: v for k, v in summary.items() if k not in ("run", "seconds", "made", "plan", "baselines", "test")}
+    kept = {
+        k: v for k, v in summary.items() if k not in ("run", "seconds", "made", "plan", "baselines", "test")
+    }
     test = {name: value for name, value in summary["test"].items() if name != "against"}
-    return {**kept, "test": test, "baselines": {name: b["metrics"] for name, b in summary["baselines"].items()}}
+    return {
+        **kept,
+        "test": test,
+        "baselines": {name: b["metrics"] for name, b in summary["baselines"].items()},
+    }
 
 
 def weights(result):

@@ -38,7 +38,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays whole to a safetensors file, then rename it into place."""
     part = path.with_name(path.name + ".part")
     save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, part)
-    part.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it, whoever may see the folder
+    part.chmod(
+        path.parent.stat().st_mode & 0o666
+    )  # safetensors lets nobody else read it, whoever may see the folder
     part.replace(path)
 
 

@@ -26,7 +26,7 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole, then rename it into place."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         file.write(content)
         file.flush()
@@ -38,9 +38,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays whole to a safetensors file, then rename it into place."""
     part = path.with_name(path.name + ".part")
     save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, part)
-    part.chmod(
-        path.parent.stat().st_mode & 0o666
-    )  # safetensors lets nobody else read it, whoever may see the folder
+    # safetensors lets nobody else read its files, whoever may see the folder.
+    part.chmod(path.parent.stat().st_mode & 0o666)
     part.replace(path)
 
 

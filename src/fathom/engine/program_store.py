@@ -98,7 +98,10 @@ def _keep(path: Path, made: Any) -> None:
         program, *trees = serialize_executable.serialize(made)
         said = [tree.serialize_using_proto().hex() for tree in trees]
         head = json.dumps(dict(zip(("arguments", "results"), said, strict=True)))
-        write_bytes(path, head.encode() + b"\n" + program)
+        # Two processes may make the same program.
+        mine = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        write_bytes(mine, head.encode() + b"\n" + program)
+        mine.replace(path)
         _forget(path.parent)
     except Exception:  # a tree of a user's own nodes, a full disk
         return

@@ -16,7 +16,7 @@ from .examples import label_errors as label_errors
 from .examples import losses as losses
 from .examples import outlying as outlying
 from .importance import permutation_importance as permutation_importance
-from .scoring import score as score
+from .scoring import COUNTED as COUNTED
 from .scoring import scorer as scorer
 from .thresholds import confusion as confusion
 from .thresholds import cost_curve as cost_curve

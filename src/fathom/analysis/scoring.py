@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..objectives import METRICS
+from ..objectives import METRICS, log_softmax
 
 Weights = np.ndarray  # [sets, rows]
 Scorer = Callable[[Weights], np.ndarray]
@@ -37,7 +37,7 @@ def scorer(metric: str, found: np.ndarray, target: np.ndarray, offsets: np.ndarr
     record = METRICS[metric]
     if record.decides:
         named = (found if offsets is None else found + offsets).argmax(1)
-        return _of_counts(_COUNTED[metric], named, target, found.shape[1])
+        return _of_counts(COUNTED[metric], named, target, found.shape[1])
     if metric == "roc_auc":
         return _area(found, target)
     if metric in _ROW_LOSSES:
@@ -49,18 +49,6 @@ def scorer(metric: str, found: np.ndarray, target: np.ndarray, offsets: np.ndarr
     return _any(record, found, target)
 
 
-def score(
-    metric: str,
-    found: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None = None,
-    offsets: np.ndarray | None = None,
-) -> float:
-    """The score of predictions under one set of weights; None for all alike."""
-    weights = np.ones((1, len(target))) if weight is None else np.asarray(weight, float)[None]
-    return float(scorer(metric, found, target, offsets)(weights)[0])
-
-
 def _mean(weights: Weights, values: np.ndarray) -> np.ndarray:
     """Weighted means [sets] of the rows' values, or [sets, k] of [rows, k]."""
     total = weights.sum(1)
@@ -69,15 +57,11 @@ def _mean(weights: Weights, values: np.ndarray) -> np.ndarray:
 
 
 def _log_loss(found: np.ndarray, target: np.ndarray) -> np.ndarray:
-    from scipy.special import log_softmax
-
-    return -log_softmax(found, axis=1)[np.arange(len(target)), target]
+    return -log_softmax(found)[np.arange(len(target)), target]
 
 
 def _brier(found: np.ndarray, target: np.ndarray) -> np.ndarray:
-    from scipy.special import softmax
-
-    error = np.square(softmax(found, axis=1) - (target[:, None] == np.arange(found.shape[1])))
+    error = np.square(np.exp(log_softmax(found)) - (target[:, None] == np.arange(found.shape[1])))
     return error[:, 1] if found.shape[1] == 2 else error.sum(1)
 
 
@@ -169,7 +153,9 @@ def _total(there: np.ndarray) -> np.ndarray:
     return np.where(total > 0, total, 1)
 
 
-_COUNTED = {
+#: Metrics of the weight by class that is answered rightly, that is answered, and that there is: each a function
+#: of arrays that broadcast to [sets, classes], giving [sets].
+COUNTED: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "f1": _f1,
@@ -181,13 +167,11 @@ _COUNTED = {
 
 def _area(found: np.ndarray, target: np.ndarray) -> Scorer:
     """The area under the ROC curve, ties counted half; of several classes the mean, one against the rest."""
-    from scipy.special import log_softmax
-
     classes = found.shape[1]
     if classes == 2:
         ranks = [((found[:, 1] - found[:, 0]).astype(np.float32), 1)]
     else:
-        ranks = list(zip(log_softmax(found, axis=1).astype(np.float32).T, range(classes), strict=True))
+        ranks = list(zip(log_softmax(found).astype(np.float32).T, range(classes), strict=True))
     sorted_rows = [_ordered(values, target == of) for values, of in ranks]
 
     def run(weights: Weights) -> np.ndarray:

@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..analysis import COUNTED
+
 _DRAWS = 100  # of the rows, whose best lines are averaged
 _CELLS = 4e5  # cells that the sweeps look at in all, unless 10 draws take more
 _MOST_CELLS = 2e7  # cells of one sweep beyond which there is none
 _PASSES = 2  # times that each class's offset is fitted in turn
 _SEED = 0
 
-# Weights of the rows by class, [cuts, classes] each: answered rightly, answered, and [classes] there are.
+# Weights of the rows by class, [cuts, classes] each: answered rightly, answered, and there, [1, classes].
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -103,7 +105,7 @@ def _best_offset(score: Score, chances: np.ndarray, truth: np.ndarray, of: int) 
     moved[:, of], right[:, of] = weight, truth[:, of]
     answered = _before(np.bincount(rival, weight, classes), moved)
     rightly = _before(np.bincount(rival, truth[each, rival], classes), right)
-    scores = score(rightly, answered, there)
+    scores = score(rightly, answered, there[None])
     edges = np.concatenate([[True], lead[1:] < lead[:-1], [True]])  # rows of equal lead go together
     best = int(np.argmax(np.where(edges, scores, -np.inf)))
     before = lead[best - 1] if best else lead[0] + 1
@@ -125,32 +127,5 @@ def _beyond_noise(chances: np.ndarray, targets: np.ndarray, weight: np.ndarray, 
     return bool(mean > error)
 
 
-def _accuracy(right: np.ndarray, answered: np.ndarray, there: np.ndarray) -> np.ndarray:
-    return right.sum(1) / there.sum()
-
-
-def _balanced_accuracy(right: np.ndarray, answered: np.ndarray, there: np.ndarray) -> np.ndarray:
-    return (right[:, there > 0] / there[there > 0]).mean(1)
-
-
-def _f1(right: np.ndarray, answered: np.ndarray, there: np.ndarray) -> np.ndarray:
-    both = answered + there
-    scores = 2 * right / np.where(both > 0, both, 1)
-    return scores[:, 1] if len(there) == 2 else scores.sum(1) / (both > 0).sum(1)
-
-
-def _mcc(right: np.ndarray, answered: np.ndarray, there: np.ndarray) -> np.ndarray:
-    total = there.sum()
-    together = right.sum(1) * total - answered @ there
-    apart = np.maximum(total**2 - np.square(answered).sum(1), 0)  # rounding may put it below 0
-    alone = np.sqrt(apart * (total**2 - np.square(there).sum()))
-    return np.where(alone > 1e-9 * total**2, together / np.maximum(alone, 1e-9 * total**2), 0.0)
-
-
 #: The metrics whose best line is worth finding. Precision alone would name next to nothing, recall everything.
-TUNED: dict[str, Score] = {
-    "accuracy": _accuracy,
-    "balanced_accuracy": _balanced_accuracy,
-    "f1": _f1,
-    "mcc": _mcc,
-}
+TUNED: dict[str, Score] = {name: COUNTED[name] for name in ("accuracy", "balanced_accuracy", "f1", "mcc")}

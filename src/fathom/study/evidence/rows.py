@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data import Dataset, Schema, Table
 from ...data.stream import StreamedDataset
+from ...objectives import log_softmax
 from ..final import FinalLook
 from ..predictor import Predictor
 from ..study import Study
@@ -99,12 +100,10 @@ def _of(predictor: Predictor, places: Sequence[int]) -> Predictor:
 
 def _pooled(predictor: Predictor, spoken: Predictor, outputs: np.ndarray) -> np.ndarray:
     """The average of a fold's networks, warmed as the whole ensemble is."""
-    from scipy.special import log_softmax
-
     found = spoken.combine(outputs)
     if predictor.task.kind == "regression":
         return found
-    return log_softmax(found / predictor.ensemble_temperature, axis=1)
+    return log_softmax(found / predictor.ensemble_temperature)
 
 
 def _named(predictor: Predictor, found: np.ndarray, prefix: str = "") -> dict[str, np.ndarray]:

@@ -3,7 +3,9 @@
 JAX reads its process settings once, so they are set here, before anything imports it.
 """
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 from fathom.process import arrange
@@ -58,3 +60,43 @@ def pytest_collection_modifyitems(items):
 def data_folder() -> Path:
     """The folder of real data sets, for tests marked `data`."""
     return Path(os.environ["FATHOM_DATA"])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; skips with what is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs Chromium (chromium or google-chrome on the PATH)")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def watched(browser):
+    """`with watched(bad) as opened`: opens pages; fails where one logs what is bad or asks a network for anything."""
+
+    @contextlib.contextmanager
+    def watch(bad=("error",)):
+        wrong, pages = [], []
+
+        def opened(address, width=1280, height=900, **more):
+            page = browser.new_context(viewport={"width": width, "height": height}, **more).new_page()
+            page.on("console", lambda said: wrong.append(said.text) if said.type in bad else None)
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on(
+                "request", lambda asked: wrong.append(asked.url) if asked.url.startswith("http") else None
+            )
+            page.goto(address)
+            pages.append(page)
+            return page
+
+        yield opened
+        for page in pages:
+            page.context.close()
+        assert wrong == []
+
+    return watch

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fathom.analysis import score, scorer
+from fathom.analysis import scorer
 from fathom.objectives import METRICS
 
 KINDS = {
@@ -23,6 +23,11 @@ def problem(classes, rows=60, seed=0):
     logits = random.normal(0, 1, (rows, classes)).round(1)  # ties, for the ranks
     found = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     return found, np.where(random.random(rows) < 0.5, logits.argmax(1), random.integers(classes, size=rows))
+
+
+def score(metric, found, target, offsets=None):
+    """Under equal weights."""
+    return float(scorer(metric, found, target, offsets)(np.ones((1, len(target))))[0])
 
 
 def weights_of(rows, seed=1):

@@ -1,7 +1,6 @@
 """The page of a graph in a real browser: folding, pointing, searching, keys, small screens."""
 
 import re
-import shutil
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +10,7 @@ import fathom as fm
 
 from .functions import lstm, plain
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (chromium or google-chrome on the PATH)"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +30,10 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser, files):
+def visit(watched, files):
     """Opens a page; the test fails where the page logs an error or asks a network for anything."""
-    wrong, pages = [], []
-
-    def opened(name, width=1280, height=900, at="", **more):
-        page = browser.new_context(viewport={"width": width, "height": height}, **more).new_page()
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda asked: wrong.append(asked.url) if asked.url.startswith("http") else None)
-        page.goto(files[name].as_uri() + at)
-        pages.append(page)
-        return page
-
-    yield opened
-    for page in pages:
-        page.context.close()
-    assert wrong == []
+    with watched() as opened:
+        yield lambda name, *size, at="", **how: opened(files[name].as_uri() + at, *size, **how)
 
 
 def item(page, title):

@@ -1,7 +1,6 @@
 """The report in a real browser: what is drawn, what moves, what is said without eyes, scripts or colors."""
 
 import math
-import shutil
 
 import pytest
 
@@ -10,21 +9,8 @@ from fathom.report import write_report
 from . import made
 from .runs import make_run
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (chromium or google-chrome on the PATH)"),
-]
+pytestmark = pytest.mark.browser
 CLASSES = tuple(f"class {i} <b>&" for i in range(100))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,27 +32,17 @@ def wide(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser):
+def visit(watched):
     """Opens a page and fails where it logs an error or asks a network for anything."""
-    wrong, pages = [], []
+    with watched(bad=("error", "warning")) as opened:
 
-    def opened(path, *charts, width=1280, **more):
-        page = browser.new_context(viewport={"width": width, "height": 900}, **more).new_page()
-        page.on(
-            "console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda asked: wrong.append(asked.url) if asked.url.startswith("http") else None)
-        page.goto(path.as_uri())
-        pages.append(page)
-        for name in charts:
-            come_alive(page.locator(f'.chart[data-chart="{name}"]'))
-        return page
+        def visited(path, *charts, **how):
+            page = opened(path.as_uri(), **how)
+            for name in charts:
+                come_alive(page.locator(f'.chart[data-chart="{name}"]'))
+            return page
 
-    yield opened
-    for page in pages:
-        page.context.close()
-    assert not wrong
+        yield visited
 
 
 def come_alive(*charts):
@@ -222,7 +198,9 @@ def test_the_key_chooses_whose_members_are_drawn(visit, usual):
     before = area.get_attribute("fill")
     keys.nth(1).focus()
     page.keyboard.press("Enter")
-    playwright.expect(area).not_to_have_attribute("fill", before)
+    page.wait_for_function(
+        "([area, before]) => area.getAttribute('fill') !== before", arg=[area.element_handle(), before]
+    )
     assert [key.get_attribute("aria-pressed") for key in keys.all()][:2] == ["false", "true"]
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..errors import UsageError
 from .inits import INITS
+from .product import product
 
 
 class Linear(eqx.Module):
@@ -100,7 +101,7 @@ class Linear(eqx.Module):
         Returns:
             y [batch, out], and the state.
         """
-        y = x @ self.weight
+        y = product(x, self.weight)
         if self.bias is not None:
             # Axes are added by hand because strict rank promotion refuses [batch, out] + [out].
             y = y + jax.lax.expand_dims(self.bias, range(y.ndim - 1))

@@ -44,6 +44,9 @@ class Functions:
             it and everything that follows from that (the rule's moments) made anew; for a warm start.
         measure: ``measure(state, batch, settings) -> metrics``, run as a program of its own on the epoch's first
             batch, where a run is asked to measure; it cannot change the run.
+        steps: ``steps(state, examples, fold, rows[steps, batch], count, settings) -> (state, losses[steps])``,
+            all the steps of a call at once, the same as `step` on each batch within rounding; None where there is
+            no such form.
         score: the validation metric that chooses among members.
         greater_is_better: whether a larger score is better.
         watch: the validation metric, lower is better, whose best epoch is kept; the score's if empty. A share
@@ -60,6 +63,7 @@ class Functions:
     after_epoch: Callable[[Any, Mapping[str, Any], Settings], Any] | None = None
     restart: Callable[[Any, Any, Settings], Any] | None = None
     measure: Callable[[Any, Any, Settings], Mapping[str, Any]] | None = None
+    steps: Callable[..., tuple[Any, Any]] | None = None
     score: str = "score"
     greater_is_better: bool = True
     watch: str = ""

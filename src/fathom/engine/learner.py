@@ -26,7 +26,8 @@ from ..optim import (
 )
 from ..task import Task
 from .functions import MOST_EFFORT, Functions, abstract_key, is_array_or_shape
-from .packing import Packing
+from .fused import steps_of
+from .packing import LIMITS, Packing
 
 OPTIONAL = ("dropout", "input_noise", "label_smoothing", "l1", "l2")  # left out of a program where neutral
 _PLAIN = (str, int, float, bool, tuple, type(None))  # settings whose words say all of them
@@ -50,6 +51,7 @@ class LearnerSpec:
             out of the program.
         blanks: whether some inputs may be blank (always 0); the settings "filled" and "filled_others" then say how
             many of the task's continuous inputs, and of the others, are not.
+        packed: how small arrays become one vector, as `Packing.of` takes it.
     """
 
     architecture: Architecture
@@ -61,6 +63,7 @@ class LearnerSpec:
     loss: Callable[..., Any] | None = None
     active: frozenset[str] = frozenset()
     blanks: bool = False
+    packed: tuple[int, int] = LIMITS
 
 
 class Network:
@@ -77,7 +80,7 @@ class Network:
         self._params = eqx.filter(module, _learns)
         self._fixed = eqx.filter(module, is_array_or_shape, inverse=True)
         packs = RULES[spec.optimizer].elementwise and CLIPS[spec.clip_by].packs
-        self.packing = Packing.of(self._params, packs)
+        self.packing = Packing.of(self._params, packs, spec.packed)
         self.mask = self.packing.pack(matrix_mask(self._params))
 
     @property
@@ -142,6 +145,7 @@ def functions_for(spec: LearnerSpec) -> Functions:
         after_epoch=_listen if plateau else None,
         restart=functools.partial(_restart, spec, network),
         measure=functools.partial(_measure, spec, network),
+        steps=steps_of(spec, network),
         score=spec.task.metric,
         greater_is_better=METRICS[spec.task.metric].greater_is_better,
         watch="loss"

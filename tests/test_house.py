@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "fathom"
 FLOORS = [
-    {"errors", "catalogue", "settings", "look", "process", "_version"},
+    {"errors", "catalogue", "settings", "look", "process", "native", "_version"},
     {"data"},
     {"graph"},
     {"task", "nn"},

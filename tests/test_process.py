@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fathom import process
+from fathom.errors import UsageError
 
 SOURCE = str(Path(process.__file__).parents[1])
 
@@ -107,3 +108,37 @@ def test_another_processor_has_another_key(tmp_path, monkeypatch):
         monkeypatch.setattr(process, "_PROCESSOR", info)
         keys.add(process.processor_key())
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"processes": 2}, "processes=2 is given without coordinator"),
+        ({"process": 0}, "process=0 is given without coordinator"),
+        (
+            {"coordinator": "here", "processes": 2, "process": 0},
+            "coordinator='here' is no address; give HOST:PORT",
+        ),
+        ({"coordinator": "here:1"}, "processes=None is not allowed; say how many there are"),
+        ({"coordinator": "here:1", "processes": 0, "process": 0}, "processes=0 is not allowed"),
+        (
+            {"coordinator": "here:1", "processes": 2},
+            "process=None is not allowed; say which one this is, 0 to 1",
+        ),
+        ({"coordinator": "here:1", "processes": 2, "process": 2}, "process=2 is not allowed"),
+        ({"coordinator": "auto", "processes": 2}, "process=None is not allowed"),
+    ],
+)
+def test_half_of_a_meeting_is_refused_before_anything_is_arranged(given, said, monkeypatch):
+    monkeypatch.setattr(process, "arrange", lambda environment: pytest.fail("arranged"))
+    with pytest.raises(UsageError, match=said):
+        process.configure(**given)
+
+
+def test_no_cluster_is_refused(tmp_path):
+    code = "from fathom.process import configure; configure(coordinator='auto')"
+    environment = {**os.environ, "PYTHONPATH": SOURCE, "FATHOM_CACHE": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert "UsageError: coordinator='auto': the processes did not meet" in ended.stderr

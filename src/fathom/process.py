@@ -1,4 +1,4 @@
-"""The process that JAX runs in: a device for each core, and a cache of compiled programs on disk.
+"""The process that JAX runs in: a device for each core, a cache of compiled programs on disk, other processes.
 
 JAX reads these things once, when it is imported or first used. The command line sets them before that; a
 program that uses the library asks for them with `fathom.configure()`. What the user has set stays as it is.
@@ -11,11 +11,13 @@ import hashlib
 import math
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from . import native
 from .errors import UsageError
 
 _DEVICES_FLAG = "--xla_force_host_platform_device_count"
@@ -28,6 +30,9 @@ _CACHE_ALL = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+#: In place of an address: the cluster says where the processes meet.
+AUTO = "auto"
+_LEAST_THREADS = 4  # of XLA, in a process that exchanges numbers with others while it trains
 _COLLECT_AFTER = 50_000  # new objects
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _PROCESSOR = Path("/proc/cpuinfo")
@@ -48,23 +53,38 @@ class ProcessSettings:
     variables: Mapping[str, str]
 
 
-def configure() -> ProcessSettings:
-    """Make each CPU core a device for JAX and keep compiled programs on disk.
+def configure(
+    *, coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> ProcessSettings:
+    """Make each CPU core a device for JAX, keep compiled programs on disk, and meet other processes if there are any.
 
     Call it before any JAX computation. Each device then advances its own members, and a study of a shape seen
     before starts without compiling.
     Environment variables that are set already (XLA_FLAGS, JAX_COMPILATION_CACHE_DIR, ...) win.
 
+    With a coordinator this process trains with others, on this machine or on several: each makes the same call with
+    its own number and then runs the same program. docs/processes.md says what that does.
+
+    Args:
+        coordinator: "HOST:PORT" where process 0 listens, or "auto" where the cluster says it all (Slurm, Open MPI,
+            Kubernetes, Cloud TPU); None for a process alone.
+        processes: how many there are; may be left out with "auto".
+        process: which one this is, from 0; may be left out with "auto".
+
     Returns:
         What was arranged.
 
     Raises:
-        UsageError: if JAX has run a computation already; it reads these settings only once.
+        UsageError: if JAX has run a computation already, which reads these settings only once; if an argument is
+            missing or wrong; or if the processes did not meet.
     """
+    check_meeting(coordinator, processes, process)
     settings = arrange(os.environ)
     os.environ.update(settings.variables)
     if settings.cache is not None:
         os.environ.setdefault(STORED, str(settings.cache / "stored"))
+        os.environ.setdefault(native.FOLDER, str(settings.cache / "native"))
+        native.start()
     # Tracing makes objects by the million, few of them in cycles; looking for those less often saves a twentieth.
     if gc.get_threshold()[0] < _COLLECT_AFTER:
         gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
@@ -72,7 +92,85 @@ def configure() -> ProcessSettings:
     atexit.register(_leave)
     if "jax" in sys.modules:
         _tell_jax(settings)
+    if coordinator is not None:
+        _meet(None if coordinator == AUTO else coordinator, processes, process)
     return settings
+
+
+def check_meeting(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Refuse what says only half of where processes meet; arguments as `configure` takes them.
+
+    Raises:
+        UsageError: if an argument is missing or wrong.
+
+    Example:
+        >>> check_meeting("10.0.0.1:9000", 2, 0)
+    """
+    if coordinator is None:
+        for name, value in (("processes", processes), ("process", process)):
+            if value is not None:
+                raise UsageError(
+                    f"{name}={value!r} is given without coordinator; say where: coordinator=HOST:PORT"
+                )
+        return
+    if coordinator == AUTO and processes is None and process is None:
+        return
+    if coordinator != AUTO and not re.fullmatch(r".+:\d+", coordinator):
+        raise UsageError(
+            f"coordinator={coordinator!r} is no address; give HOST:PORT of process 0, or {AUTO!r}"
+        )
+    if not isinstance(processes, int) or isinstance(processes, bool) or processes < 1:
+        raise UsageError(f"processes={processes!r} is not allowed; say how many there are, 1 or more")
+    if not isinstance(process, int) or isinstance(process, bool) or not 0 <= process < processes:
+        raise UsageError(f"process={process!r} is not allowed; say which one this is, 0 to {processes - 1}")
+
+
+def _meet(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Meet the other processes, and talk to them once."""
+    import jax
+    from jax.experimental import multihost_utils
+
+    # Where programs exchange something a thread of XLA waits; with one thread all processes can wait for ever.
+    if usable_cores() < _LEAST_THREADS:
+        os.environ.setdefault("NPROC", str(_LEAST_THREADS))
+    jax.config.update("jax_enable_preemption_service", False)  # with it, a process no longer heeds SIGTERM
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (ValueError, RuntimeError) as error:  # JAX's own are RuntimeErrors
+        raise UsageError(
+            f"coordinator={coordinator or AUTO!r}: the processes did not meet ({error}); check the address, and that "
+            "all are started with the same number of processes"
+        ) from None
+    # Registered after JAX's own farewell, so that it comes before: a process that failed must not wait for others.
+    atexit.unregister(_fail)
+    atexit.register(_fail)
+    # Gloo greets on standard output, which is for the answer.
+    sys.stdout.flush()
+    out = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        multihost_utils.sync_global_devices("fathom")
+    finally:
+        os.dup2(out, 1)
+        os.close(out)
+
+
+def _fail() -> None:
+    """At the end of a process that an exception has ended."""
+    if getattr(sys, "last_value", None) is not None:
+        fail(1)
+
+
+def fail(code: int) -> None:
+    """End a process that failed at once where others wait for it, so that they learn of it now and not in minutes.
+
+    Args:
+        code: what the process ends with.
+    """
+    if "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _leave() -> None:

@@ -18,7 +18,9 @@ class Ended(NamedTuple):
 def fathom(monkeypatch, capsys, tmp_path):
     """Runs `fathom TOKENS` here; the process belongs to the tests, so it is not set up again."""
     cache = tmp_path / "cache"
-    monkeypatch.setattr(process, "configure", lambda: process.arrange({"FATHOM_CACHE": str(cache)}))
+    monkeypatch.setattr(
+        process, "configure", lambda **together: process.arrange({"FATHOM_CACHE": str(cache)})
+    )
     monkeypatch.setenv("COLUMNS", "100")
 
     def run(*tokens: str) -> Ended:

@@ -132,3 +132,19 @@ def test_the_plan_is_shown_without_training(fathom, tmp_path, monkeypatch):
     assert ended.code == 0
     assert ended.out.startswith("4 members (2 candidates x 1 seed x 2 folds)")
     assert not (tmp_path / "runs").exists()
+
+
+def test_calibrate_prints_a_table_and_keeps_the_rules(fathom, monkeypatch, tmp_path):
+    from fathom.engine import calibrate, lanes
+
+    monkeypatch.setenv("FATHOM_CACHE", str(tmp_path))
+    alone, together = calibrate.CHOICES[:2]
+    rows = [calibrate.Measured(w, p, {alone: [1e-5], together: [2e-5]}) for w, p in ((16, 1482), (64, 8970))]
+    monkeypatch.setattr(calibrate, "measure", lambda tell: rows)
+    ended = fathom("info", "--calibrate", "--json")
+    found = json.loads(ended.out)
+    assert (ended.code, lacking(found, keys_of("info --calibrate"))) == (0, [])
+    assert found["rules"]["together_up_to"] == 0 and found["measured"][0]["loss"] == 0
+    assert json.loads(lanes.rules_file().read_text())["rules"] == found["rules"]
+    text = fathom("info", "--calibrate").out
+    assert "64-16-16-10" in text and "delete it to go back" in text

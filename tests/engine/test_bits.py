@@ -113,14 +113,16 @@ print(json.dumps([jax.device_count(), found]))
 """
 
 
-def test_on_one_device_and_on_two():
-    found = {}
+def start_on(devices):
     source, tests = Path(fathom.__file__).parents[1], Path(__file__).parents[1]
-    for devices in (1, 2):
-        flags = f"--xla_force_host_platform_device_count={devices} --xla_cpu_multi_thread_eigen=false"
-        environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": f"{source}{os.pathsep}{tests}"}
-        command = [sys.executable, "-c", ON_DEVICES]
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        count, found[devices] = json.loads(ran.stdout)
-        assert count == devices
-    assert found[1] == found[2]
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_cpu_multi_thread_eigen=false"
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": f"{source}{os.pathsep}{tests}"}
+    return subprocess.Popen([sys.executable, "-c", ON_DEVICES], env=environment, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("counts", [(1, 2), pytest.param((1, 2, 4, 8), marks=pytest.mark.slow)])
+def test_however_many_devices(counts):
+    said = [process.communicate()[0] for process in [start_on(devices) for devices in counts]]
+    seen, found = zip(*map(json.loads, said), strict=True)
+    assert seen == counts
+    assert all(one == found[0] for one in found)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from .. import process
 from ..errors import UsageError
 
 
@@ -29,6 +30,33 @@ class Common:
 
 
 PLAIN = Common()
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Processes:
+    """Where the processes meet that train together; as `fathom.configure` takes it."""
+
+    coordinator: Annotated[
+        str | None,
+        Parameter(
+            env_var="FATHOM_COORDINATOR",
+            help="Train with other processes: HOST:PORT of process 0, or auto on a cluster.",
+        ),
+    ] = None
+    processes: Annotated[
+        int | None, Parameter(env_var="FATHOM_PROCESSES", help="How many processes there are.")
+    ] = None
+    process: Annotated[
+        int | None, Parameter(env_var="FATHOM_PROCESS", help="Which of them this one is, from 0.")
+    ] = None
+
+    def configure(self) -> None:
+        """Arrange this process, and meet the others if there are any."""
+        process.configure(coordinator=self.coordinator, processes=self.processes, process=self.process)
+
+
+ALONE = Processes()
 
 
 @Parameter(name="*")

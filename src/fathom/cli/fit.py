@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from .. import process
-from .common import PLAIN, Common, Reading, verb
-from .outcome import watch
+from .common import ALONE, PLAIN, Common, Processes, Reading, verb
+from .outcome import speaks, watch
 from .request import run_folder, settings_for
 from .terminal import print_json, say
 
@@ -96,11 +95,12 @@ def fit(
         str | None, Parameter(help="Tell a tracker of the run: tensorboard, mlflow or wandb.")
     ] = None,
     plan_only: Annotated[bool, Parameter(negative=(), help="Print what would be trained, and stop.")] = False,
+    processes: Processes = ALONE,
     common: Common = PLAIN,
 ) -> None:
     """Train a population of networks on data and keep the best."""
     settings = settings_for(source, dataclasses.asdict(options), model, set_)
-    process.configure()
+    processes.configure()
     import fathom as fm
     from fathom.study.trackers import check_tracker
 
@@ -110,7 +110,8 @@ def fit(
     cost: Any = settings.get("budget")
     if plan_only:
         plan = study.plan(cost)
-        print_json(plan.to_dict()) if common.json else say(str(plan))
+        if speaks():
+            print_json(plan.to_dict()) if common.json else say(str(plan))
         return
     folder = run_folder(out, settings)
 
@@ -118,6 +119,7 @@ def fit(
         options = {
             "baselines": settings.get("baselines", True),
             "measure": measure or settings.get("measure", False),
+            "shard": settings.get("shard", "members"),
             "tracker": track,
         }
         with _said_in_a_line():

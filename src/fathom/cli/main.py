@@ -11,6 +11,7 @@ from rich.box import Box
 
 from .._version import __version__
 from ..errors import FathomError, one_of
+from ..process import fail
 
 #: Exit codes that are no `FathomError`'s.
 STOPPED, BROKEN_PIPE, BUG = 130, 141, 70
@@ -58,7 +59,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that has no "±" gets a "?" instead of a crash
             stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code:
+        fail(code)
+    sys.exit(code)
 
 
 def run(tokens: Sequence[str]) -> int:

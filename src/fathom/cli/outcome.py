@@ -21,6 +21,13 @@ class Stopped(FathomError):
     exit_code = STOPPED
 
 
+def speaks() -> bool:
+    """Whether this process tells the user: the only one, or the first of several."""
+    from ..engine import hosts
+
+    return hosts.first()
+
+
 def watch(folder: Path, metric: str, common: Common, work: Callable[[list[Any]], "Result"]) -> None:
     """Do the work of a run, show its progress on standard error, then its answer on standard output.
 
@@ -34,11 +41,12 @@ def watch(folder: Path, metric: str, common: Common, work: Callable[[list[Any]],
         Stopped: on Ctrl-C, with the words how to go on.
     """
     try:
-        with Progress(metric, None if common.quiet else console(stderr=True)) as progress:
+        with Progress(metric, None if common.quiet or not speaks() else console(stderr=True)) as progress:
             result = work([progress])
     except KeyboardInterrupt:
         raise Stopped(_how_to_go_on(folder)) from None
-    show(result, folder, common)
+    if speaks():
+        show(result, folder, common)
 
 
 def show(result: "Result", folder: Path, common: Common) -> None:

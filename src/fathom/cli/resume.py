@@ -5,9 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .. import process
-from .common import PLAIN, Common, verb
-from .outcome import watch
+from .common import ALONE, PLAIN, Common, Processes, verb
+from .outcome import speaks, watch
 from .request import read_settings
 from .terminal import say
 
@@ -19,14 +18,15 @@ def resume(
     run: Annotated[str, Parameter(help="The folder of the run, as fathom fit printed it.")],
     /,
     *,
+    processes: Processes = ALONE,
     common: Common = PLAIN,
 ) -> None:
     """Go on with a run that was stopped."""
-    process.configure()
+    processes.configure()
     import fathom as fm
 
     folder = Path(run)
-    if (folder / "result.json").is_file() and not common.quiet:
+    if (folder / "result.json").is_file() and not common.quiet and speaks():
         say(f"note: {run} is finished already; nothing is left to train", stderr=True, style="dim")
     watch(folder, _metric(folder), common, lambda callbacks: fm.resume(folder, callbacks=callbacks))
 

@@ -70,7 +70,7 @@ class Checkpoint:
     def save(self, record: Mapping[str, Any], groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Save a JSON-safe record and groups of arrays; they replace the last save as one."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        generation = self._generation() + 1
+        generation = self.generation + 1
         files = {name: f"{name}.{generation:06d}.safetensors" for name in groups}
         for name, arrays in groups.items():
             write_arrays(self.folder / files[name], arrays)
@@ -109,6 +109,14 @@ class Checkpoint:
             raise RunError(f"{self.folder / INDEX} is damaged (entries are missing); start the run anew")
         return index
 
-    def _generation(self) -> int:
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of the last save; empty where there is none."""
+        index = self._index()
+        return {} if index is None else index["record"]
+
+    @property
+    def generation(self) -> int:
+        """The number of the last save; 0 where there is none."""
         index = self._index()
         return 0 if index is None else int(index["generation"])

@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..errors import UsageError
+from . import hosts
 from .device_feed import DeviceFeed
 from .feed import Feed, epoch_order
 from .functions import Functions
@@ -47,6 +49,8 @@ class CohortSpec:
         lane_width: members that one device advances together.
         label: what the plan calls it.
         start: what its members start from; None for first weights drawn from their seeds.
+        fused: whether a call's steps are one call of native code.
+        shared: whether the devices share each batch, in place of the members.
     """
 
     functions: Functions
@@ -59,6 +63,8 @@ class CohortSpec:
     lane_width: int
     label: str = ""
     start: Start | None = None
+    fused: bool = False
+    shared: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,28 +99,32 @@ class Cohort:
         spec: what it trains.
         feed: the examples, shared with the study's other cohorts.
         devices: the devices to spread the members over.
+        away: whether a block waits on the host while others train.
     """
 
-    def __init__(self, spec: CohortSpec, feed: DeviceFeed, devices: Sequence[Any]):
+    def __init__(self, spec: CohortSpec, feed: DeviceFeed, devices: Sequence[Any], away: bool = False):
         self.spec = spec
         self.feed = feed
+        self._away = away
         self.mesh = device_mesh(tuple(devices))
         self.epoch = 0
         self.call = 0  # calls of the present epoch that are done
         self.sums: dict[str, np.ndarray] = {}  # over those calls, of what the members told while they trained
-        self.kind = lane_kind(feed.host, spec.lane_width, spec.batch_size)
+        split = self.mesh.size if spec.shared else 1
+        self.kind = lane_kind(feed.host, spec.lane_width, spec.batch_size, spec.fused, split)
+        self._spread = self.mesh.size // split  # devices that have lanes of their own
         self.programs: Programs = programs_for(spec.functions, tuple(spec.settings), self.kind, self.mesh)
         pairs = sorted(set(zip(spec.seeds.tolist(), spec.folds.tolist(), strict=True)))
         shared = feed.host.windows is not None  # a window has one order for all
         self._pairs = {pair: 0 if shared else index for index, pair in enumerate(pairs)}
-        self._depth = block_lanes(len(spec.members), self.kind.width, self.mesh.size)
+        self._depth = block_lanes(len(spec.members), self.kind.width, self._spread)
         self._blocks: list[_Block] = []
         self._where = np.zeros(0, dtype=int)
         self._place(np.arange(len(spec.members)))
 
     def _place(self, members: np.ndarray) -> None:
         """Deal members (positions in the spec) to lanes; what is left of a lane copies the first member."""
-        width, devices, depth = self.kind.width, self.mesh.size, self._depth
+        width, devices, depth = self.kind.width, self._spread, self._depth
         lanes = -(-len(members) // width)
         blocks = max(1, -(-lanes // (devices * depth)))
         dealt = np.full((blocks * depth * devices, width), EMPTY)
@@ -125,23 +135,25 @@ class Cohort:
         self._blocks = [self._block(part, int(members[0])) for part in occupant]
 
     def _block(self, occupant: np.ndarray, filler: int) -> "_Block":
-        spec, mesh = self.spec, self.mesh
+        spec, put = self.spec, self._put
         filled = np.where(occupant == EMPTY, filler, occupant)
         index = filled.reshape(self._lead)
         pair = np.array(
             [self._pairs[int(spec.seeds[m]), int(spec.folds[m])] for m in filled.reshape(-1)], np.int32
         )
-        settings = {
-            name: put(mesh, values[index].astype(np.float32)) for name, values in spec.settings.items()
-        }
+        settings = {name: put(values[index].astype(np.float32)) for name, values in spec.settings.items()}
         count = (occupant != EMPTY).any(-1).sum(-1).astype(np.int32)
-        fold = put(mesh, spec.folds[index].astype(np.int32))
-        return _Block(occupant, index, settings, fold, put(mesh, pair.reshape(self._lead)), put(mesh, count))
+        fold = put(spec.folds[index].astype(np.int32))
+        return _Block(occupant, index, settings, fold, put(pair.reshape(self._lead)), put(count))
+
+    def _put(self, array: np.ndarray) -> jax.Array:
+        """An array of lanes on the devices that have them."""
+        return put(self.mesh, array, self.kind.spec)
 
     @property
     def _lead(self) -> tuple[int, ...]:
         """Leading axes of a block's arrays: lanes of all devices, then members of a lane if more than one."""
-        lanes = self.mesh.size * self._depth
+        lanes = self._spread * self._depth
         return (lanes, self.kind.width) if self.kind.width > 1 else (lanes,)
 
     @property
@@ -161,9 +173,9 @@ class Cohort:
             packed = [self.programs.best.pack(network) for network in start.networks]
             leaves = [np.stack(same) for same in zip(*packed, strict=True)]
         for block in self._blocks:
-            seeds = put(self.mesh, self.spec.seeds[block.index].astype(np.uint32))
-            kept = [put(self.mesh, leaf[start.which[block.index]]) for leaf in leaves] if start else []
-            block.slots = self.programs.init(seeds, block.settings, kept)
+            seeds = self._put(self.spec.seeds[block.index].astype(np.uint32))
+            kept = [self._put(leaf[start.which[block.index]]) for leaf in leaves] if start else []
+            block.slots = self._waiting(self.programs.init(seeds, block.settings, kept))
 
     def compile(self) -> None:
         """Make every member and every program ready; the programs are compiled side by side."""
@@ -200,8 +212,16 @@ class Cohort:
         return self.call + 1 == self.feed.host.calls
 
     def _arguments(self, block: "_Block", orders: Any, now: Any) -> tuple[Any, ...]:
-        per_slot = (block.slots, block.settings, block.fold, block.order, block.count)
+        slots = jax.tree.map(self._put, block.slots) if self._away else block.slots
+        per_slot = (slots, block.settings, block.fold, block.order, block.count)
         return (*per_slot, orders, self.feed.examples, self.feed.validation, now)
+
+    def _waiting(self, slots: dict[str, Any]) -> dict[str, Any]:
+        """A block's slots where they wait for its next call: on the devices, or on the host."""
+        if not self._away:
+            return slots
+        leaves, tree = jax.tree.flatten(slots)
+        return jax.tree.unflatten(tree, hosts.drain(leaves))
 
     def _orders(self) -> tuple[Any, Any]:
         """The order of the rows for each (seed, fold) still needed, and where the run is, on the devices."""
@@ -228,10 +248,11 @@ class Cohort:
         program = self.programs.epoch if self.last_call else self.programs.window
         reports = []
         for block in self._blocks:
-            block.slots, report = program(*self._arguments(block, orders, now))
+            slots, report = program(*self._arguments(block, orders, now))
+            block.slots = self._waiting(slots)
             reports.append(report)
         # Fetched once all are under way, so that no device waits for another between two blocks.
-        joined = self._by_member(jax.device_get(reports))
+        joined = self._by_member(hosts.fetch(reports))
         train = {name: value + self.sums.get(name, 0) for name, value in joined.pop("train").items()}
         if not self.last_call:
             self.call, self.sums = self.call + 1, train
@@ -253,8 +274,8 @@ class Cohort:
             found = self.programs.measure(
                 slots, block.settings, block.fold, block.order, block.count, orders, self.feed.examples
             )
-            reports.append(jax.device_get(found))
-        return self._by_member(reports)
+            reports.append(found)
+        return self._by_member(hosts.fetch(reports))
 
     def _by_member(self, reports: Sequence[Any]) -> Any:
         """What every block reported, [members] in order."""
@@ -294,31 +315,43 @@ class Cohort:
             assert block.slots is not None
             stopped = np.isin(block.occupant.reshape(-1), positions).reshape(self._lead)
             if stopped.any():
-                before = np.asarray(block.slots["stopped"])
-                block.slots = {**block.slots, "stopped": put(self.mesh, before | stopped)}
+                before = hosts.fetch(block.slots["stopped"])
+                now = before | stopped
+                block.slots = {**block.slots, "stopped": now if self._away else self._put(now)}
 
     def keep(self, positions: np.ndarray) -> None:
         """Drop every member but these and pack the rest into as few lanes as they need."""
         if len(positions) == 0:
             self.empty(self.epoch)
             return
-        slots, held = self.member_slots()
+        slots, held = self.member_slots(wanted=np.asarray(positions))
         self.load_slots(slots, held, np.asarray(positions), self.epoch)
 
     def empty(self, epoch: int) -> None:
         """Leave no member in a lane, after `epoch` epochs."""
         self._blocks, self._where, self.epoch = [], np.zeros(0, dtype=int), epoch
 
-    def member_slots(self, *names: str) -> tuple[dict[str, Any], np.ndarray]:
+    def member_slots(
+        self, *names: str, wanted: np.ndarray | None = None
+    ) -> tuple[dict[str, Any], np.ndarray]:
         """The state of the members in lanes, on the host, [members, ...], and their positions, both in order.
 
         Args:
             names: the entries of the slots that are wanted; none for all.
+            wanted: positions of the members that are wanted; None for all.
         """
         filled, lead = self._filled(), len(self._lead)
+        if wanted is not None:
+            filled = filled[np.isin(self._where[filled], wanted)]
         slots = [{name: (b.slots or {})[name] for name in names or (b.slots or {})} for b in self._blocks]
-        host = [jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[lead:]), s) for s in slots]
-        return jax.tree.map(lambda *parts: np.concatenate(parts)[filled], *host), self._where[filled]
+        leaves, (tree, *_) = zip(*map(jax.tree.flatten, slots), strict=True)
+
+        def joined(parts: Sequence[Any]) -> np.ndarray:
+            whole = [a.reshape(-1, *a.shape[lead:]) for a in hosts.drain(parts)]
+            return np.concatenate(whole)[filled]
+
+        # One array after another, so that only one of them is on the host twice.
+        return jax.tree.unflatten(tree, map(joined, zip(*leaves, strict=True))), self._where[filled]
 
     def load_slots(self, slots: Mapping[str, Any], held: np.ndarray, wanted: np.ndarray, epoch: int) -> None:
         """Go on from saved state.
@@ -334,7 +367,8 @@ class Cohort:
         source[held] = np.arange(len(held))
         for block in self._blocks:
             gather = source[block.index]
-            block.slots = jax.tree.map(lambda a, g=gather: put(self.mesh, a[g]), dict(slots))
+            mine = jax.tree.map(lambda a, g=gather: a[g], dict(slots))
+            block.slots = mine if self._away else jax.tree.map(self._put, mine)
         self.epoch = epoch
 
 
@@ -361,9 +395,18 @@ class _Block:
     slots: dict[str, Any] | None = None
 
 
-def lane_kind(feed: Feed, width: int, batch_size: int) -> LaneKind:
-    """How lanes of a width run on a feed."""
-    return LaneKind(width, feed.most_steps(batch_size), feed.batch_rows(batch_size), roomy=feed.room > 0)
+def lane_kind(feed: Feed, width: int, batch_size: int, fused: bool = False, split: int = 1) -> LaneKind:
+    """How lanes of a width run on a feed.
+
+    Raises:
+        UsageError: if a batch cannot be split over so many devices.
+    """
+    rows = feed.batch_rows(batch_size)
+    if rows % split:
+        raise UsageError(
+            f"batch_size={rows} cannot be shared by {split} devices; give a multiple of {split}, or do not share it"
+        )
+    return LaneKind(width, feed.most_steps(batch_size), rows, feed.room > 0, fused, split)
 
 
 def block_lanes(members: int, width: int, devices: int) -> int:

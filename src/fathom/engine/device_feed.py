@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from .feed import Feed
+from .feed import Feed, aligned
 from .program import REPLICATED, device_mesh, put
 
 
@@ -82,7 +82,7 @@ class DeviceFeed:
         """A window on the host, [1, rows, ...]: never written to again, for a device may read it in place."""
         windows, (rows, size) = self.host.windows, self._size()
         assert windows is not None
-        arrays = jax.tree.map(lambda a: np.empty((1, size, *a.shape[2:]), a.dtype), self.host.examples)
+        arrays = jax.tree.map(lambda a: aligned((1, size, *a.shape[2:]), a.dtype), self.host.examples)
         windows.fill(number, jax.tree.map(lambda a: a[0, :rows], arrays))
         validation = self.host.validation
         held = np.array([self.host.blank] if validation is None else [self.host.blank, *validation[0]])

@@ -5,6 +5,8 @@ is the same on every device, after every resume, and whoever the neighbours are.
 """
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,6 +14,8 @@ import numpy as np
 
 from ..errors import DataError, UsageError
 from .windows import HELD, Windows
+
+_LINE = 64  # bytes at whose multiples an array must begin for XLA to use it where it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +72,7 @@ class Feed:
                     f"validation has an array of shape {np.shape(theirs)} where train has {np.shape(ours)}; "
                     "give both the same shape after the first axis"
                 )
-        examples = jax.tree.map(
-            lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)])[None], train, validation
-        )
+        examples = jax.tree.map(lambda a, b: joined([np.asarray(a), np.asarray(b)])[None], train, validation)
         indices = np.arange(rows + held, dtype=np.int32)
         return cls(examples, indices[None, :rows], indices[None, rows:])
 
@@ -103,14 +105,44 @@ class Feed:
         return min(batch_size, max(self.room, self.call_rows))
 
     @property
+    def rows_held(self) -> int:
+        """Rows that a device holds: all examples, or those of a window, a blank one and those to validate on."""
+        if self.windows is None:
+            return jax.tree.leaves(self.examples)[0].shape[1]
+        return self.windows.rows + 1 + (0 if self.validation is None else self.validation.size)
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the examples take on each device."""
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.examples)]
         if self.windows is None:
             return sum(int(leaf.nbytes) for leaf in leaves)
-        held = 0 if self.validation is None else self.validation.size
-        row = sum(int(leaf[:1, :1].nbytes) for leaf in leaves)
-        return HELD * row * (self.windows.rows + 1 + held)
+        return HELD * self.rows_held * sum(int(leaf[:1, :1].nbytes) for leaf in leaves)
+
+
+def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """An empty array that a CPU device reads in place: one that begins elsewhere it copies, once a device.
+
+    Example:
+        >>> aligned((3, 5), np.float32).ctypes.data % 64
+        0
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + _LINE, np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays one after another along their first axis, in one that is `aligned`."""
+    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+    return np.concatenate(parts, out=aligned(shape, np.result_type(*parts)))
+
+
+def copied_bytes(examples: Any) -> int:
+    """Bytes of the arrays of a pytree that a CPU device would copy."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(examples)]
+    return sum(int(leaf.nbytes) for leaf in leaves if leaf.ctypes.data % _LINE)
 
 
 def epoch_order(feed: Feed, seed: int, fold: int, epoch: int, length: int) -> np.ndarray:

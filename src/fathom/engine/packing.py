@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_ALL_BELOW = 4096  # parameters: a network this small becomes one vector
-_SMALL = 2048  # elements: an array no larger joins the vector of a larger network
+#: Parameters up to which a network becomes one vector; elements up to which an array joins that of a larger network.
+LIMITS = (4096, 2048)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,18 +31,19 @@ class Packing:
     packed: tuple[int, ...]
 
     @classmethod
-    def of(cls, params: Any, elementwise: bool) -> "Packing":
+    def of(cls, params: Any, elementwise: bool, limits: tuple[int, int] = LIMITS) -> "Packing":
         """The layout for a network.
 
         Args:
             params: its parameters or their abstract shapes.
             elementwise: whether the learning rule treats every element on its own; if not, nothing is packed.
+            limits: as `LIMITS`.
         """
         leaves, tree = jax.tree.flatten(params)
         shapes = tuple(tuple(leaf.shape) for leaf in leaves)
         sizes = [math.prod(shape) for shape in shapes]
         same_type = len({leaf.dtype for leaf in leaves}) == 1
-        limit = math.inf if sum(sizes) <= _ALL_BELOW else _SMALL
+        limit = math.inf if sum(sizes) <= limits[0] else limits[1]
         small = tuple(i for i, size in enumerate(sizes) if size <= limit)
         return cls(tree, shapes, small if elementwise and same_type and len(small) > 1 else ())
 

@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..errors import RunError, TrainingError, UsageError
+from . import hosts
 from .checkpoint import Checkpoint
-from .cohort import CohortSpec, lane_kind
+from .cohort import CohortSpec
 from .feed import Feed
 from .functions import Functions, Packer, abstract_key
-from .lanes import check_lane_width, check_memory, lane_width
-from .program import device_mesh, programs_for
+from .lanes import check_lane_width, check_shard, lane_width
+from .memory import plan_memory
 from .rungs import Rung
 from .training import Listener, MemberRecord, Training
 
@@ -89,6 +90,7 @@ class Population:
         rungs: Sequence[Rung] = (),
         patience: float = float("inf"),
         lane_width: int | None = None,
+        shard: str = "members",
         callbacks: Sequence[Listener] = (),
         checkpoint: str | Path | None = None,
         save_every: float = 5.0,
@@ -103,6 +105,9 @@ class Population:
             rungs: where the weakest members are dropped.
             patience: epochs without a better score before a member stops.
             lane_width: members that a device advances together, a power of two; chosen if None.
+            shard: what the devices, of all processes, divide among them: "members", or "batch": every device its
+                rows of every batch, for a few networks that are large. Sums over a batch are then taken in another
+                order, so that numbers agree with those of "members" within rounding.
             callbacks: called with each event, a mapping with "event" and its values.
             checkpoint: a folder to save in; a run that was killed goes on from it with the same numbers.
             save_every: seconds between saves; 0 saves after every epoch.
@@ -111,7 +116,8 @@ class Population:
             The result.
 
         Raises:
-            UsageError: if an argument is not allowed, or the members do not fit into memory.
+            UsageError: if an argument is not allowed, a batch cannot be divided by the devices, or the members do
+                not fit into memory.
             RunError: if `checkpoint` holds another population's state.
             TrainingError: if every member diverged.
         """
@@ -125,17 +131,22 @@ class Population:
         if functions.evaluate is not None and validation is None:
             raise UsageError("validation=None: evaluate was given but no examples for it; give validation")
         feed = Feed.of(train, validation)
-        spec = self._spec(functions, feed, epochs, batch_size, lane_width)
         store = Checkpoint(Path(checkpoint)) if checkpoint is not None else None
+        if lane_width is None and store is not None:  # a run that has begun keeps what was chosen then
+            lane_width = store.record.get("lane_width")
+        spec = self._spec(functions, feed, epochs, batch_size, lane_width, check_shard(shard) == "batch")
+        mark = _Mark(self._fingerprint(spec, feed, rungs, patience), spec.lane_width)
+        memory = plan_memory([spec], feed, hosts.devices(), rungs=bool(rungs), kept=store is not None)
         training = Training(
             [spec],
             feed,
             {member: member for member in range(self.members)},
             rungs=rungs,
             patience=dict.fromkeys(range(self.members), patience),
-            listeners=[*callbacks, mark := _Fingerprint(self._fingerprint(spec, feed, rungs, patience))],
+            listeners=[*callbacks, mark],
             checkpoint=store,
             save_every=save_every,
+            away=memory.away,
         )
 
         def accept(saved: Mapping[str, Any]) -> None:
@@ -146,53 +157,57 @@ class Population:
 
         training.restore(accept)
         records = training.run()
+        usable = [member for member, record in records.items() if record.status != "dropped"]
+        kept = None if hosts.alone() else training.kept(usable)
         if not any(record.status in _USABLE for record in records.values()):
             raise TrainingError(
                 f"every one of the {self.members} members diverged or was dropped; lower the learning rate"
             )
-        return PopulationResult(self, training, records)
+        return PopulationResult(self, training, records, kept)
 
     def _spec(
-        self, functions: Functions, feed: Feed, epochs: int, batch_size: int, width: int | None
+        self, functions: Functions, feed: Feed, epochs: int, batch_size: int, width: int | None, shared: bool
     ) -> CohortSpec:
-        devices = jax.local_devices()
-        if width is None:
-            width = self._width(functions, -(-self.members // len(devices)), devices[0].platform)
-        kind = lane_kind(feed, check_lane_width(width), batch_size)
-        programs = programs_for(functions, tuple(self.settings), kind, device_mesh(tuple(devices)))
-        check_memory(self.members * programs.member_bytes + feed.nbytes * len(devices), devices)
+        devices = hosts.devices()
+        if width is None and shared:
+            width = 1
+        elif width is None:
+            members, rows = -(-self.members // len(devices)), feed.batch_rows(batch_size)
+            width = self._width(functions, members, rows, devices[0].platform)
         folds = np.zeros(self.members, np.int32)
-        members = tuple(range(self.members))
-        return CohortSpec(functions, members, self.settings, self.seeds, folds, epochs, batch_size, width)
+        members, width = tuple(range(self.members)), check_lane_width(width)
+        columns = (members, self.settings, self.seeds, folds)
+        return CohortSpec(functions, *columns, epochs, batch_size, width, shared=shared)
 
-    def _width(self, functions: Functions, members: int, platform: str) -> int:
+    def _width(self, functions: Functions, members: int, rows: int, platform: str) -> int:
         scalars = dict.fromkeys(self.settings, jax.ShapeDtypeStruct((), np.float32))
         layout = Packer(eqx.filter_eval_shape(functions.init, abstract_key(), scalars))
         if layout.foreign_keys:
             return 1
         parameters = sum(int(np.prod(array.shape)) for array in layout.avals)
-        return lane_width(platform, parameters, members)
+        return lane_width(platform, parameters, members, rows)
 
     def _fingerprint(self, spec: CohortSpec, feed: Feed, rungs: Sequence[Rung], patience: float) -> str:
         columns = {name: column.tolist() for name, column in self.settings.items()}
         training = [spec.epochs, spec.batch_size, spec.lane_width, patience, [(r.at, r.keep) for r in rungs]]
+        training += ["batch"] * spec.shared
         digest = hashlib.sha256(json.dumps([columns, self.seeds.tolist(), training], sort_keys=True).encode())
         for leaf in jax.tree.leaves(feed.examples):
             digest.update(f"{leaf.dtype}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
         return digest.hexdigest()
 
 
-class _Fingerprint:
-    """Puts into every save what tells whose it is."""
+class _Mark:
+    """Puts into every save what tells whose it is, and how its lanes run."""
 
-    def __init__(self, text: str):
-        self.text = text
+    def __init__(self, text: str, lane_width: int):
+        self.text, self.lane_width = text, lane_width
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         pass
 
     def checkpoint(self) -> dict[str, Any]:
-        return {"fingerprint": self.text}
+        return {"fingerprint": self.text, "lane_width": self.lane_width}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +222,9 @@ class PopulationResult:
     population: Population
     _training: Training
     records: Mapping[int, MemberRecord]
+    _kept: Mapping[int, PyTree] | None = (
+        None  # with several processes: of every member, so that each can ask alone
+    )
 
     @property
     def scores(self) -> np.ndarray:
@@ -232,7 +250,7 @@ class PopulationResult:
             raise UsageError(f"member={member!r}: there are members 0 to {len(self.records) - 1}")
         if self.records[member].status == "dropped":
             raise UsageError(f"member={member!r} was dropped at a rung; only survivors keep their state")
-        best = self._training.slot(member)["best"]
+        best = self._training.slot(member)["best"] if self._kept is None else self._kept[member]
         return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, best)
 
     def table(self) -> list[dict[str, Any]]:

@@ -44,13 +44,22 @@ class LaneKind:
         width: members advanced together.
         steps: steps in a call of a program: in an epoch, or in a window of one.
         batch: rows in a batch.
+        fused: whether a call's steps are one (`Functions.steps`).
         roomy: whether `steps` is the most there is room for, and how many are taken a number in the program.
+        split: devices that share each batch; 1 where each device has members of its own.
     """
 
     width: int
     steps: int
     batch: int
     roomy: bool = False
+    fused: bool = False
+    split: int = 1
+
+    @property
+    def spec(self) -> PartitionSpec:
+        """Where lanes are: spread over the devices, or on each of those that share their batches."""
+        return REPLICATED if self.split > 1 else SHARDED
 
 
 @functools.lru_cache(maxsize=8)
@@ -108,6 +117,14 @@ class Program:
 
         return compile
 
+    def is_stored(self, *shapes: Any) -> bool:
+        """Whether the program for arguments of these shapes is on disk."""
+        return program_store.stored(self._described, shapes)
+
+    def equations(self, *shapes: Any) -> Any:
+        """The function traced for arguments of these shapes, for counting what it holds; nothing is compiled."""
+        return self._jitted.trace(*shapes).jaxpr.jaxpr
+
     def __call__(self, *args: Any) -> Any:
         """The function's result."""
         return self.compiled(*args)(*args)
@@ -129,6 +146,7 @@ class Programs:
         measure: what a member's next step would be; None where there is nothing to measure.
         state: layout of a member's state.
         best: layout of what is kept of its best epoch.
+        kind: how its lanes run.
     """
 
     init: Program
@@ -137,10 +155,11 @@ class Programs:
     measure: Program | None
     state: Packer
     best: Packer
+    kind: LaneKind
 
     def slot_shapes(self, lead: tuple[int, ...], mesh: Mesh) -> Slot:
         """The shapes of a block's slots, so that the epoch program can be compiled before there are members."""
-        sharding = NamedSharding(mesh, SHARDED)
+        sharding = NamedSharding(mesh, self.kind.spec)
 
         def shape(aval: Any) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((*lead, *aval.shape), aval.dtype, sharding=sharding)
@@ -173,6 +192,9 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
     """
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
     settings = dict.fromkeys(names, scalar)
+    sharded = functools.partial(_sharded, mesh)
+    if kind.split > 1:
+        functions, sharded = _share_batches(functions, mesh), functools.partial(_repeated, mesh)
     layout = Packer(eqx.filter_eval_shape(functions.init, abstract_key(), settings))
     if kind.width > 1 and layout.foreign_keys:
         raise UsageError(
@@ -180,31 +202,65 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
             f"neighbors; use lane_width=1 or jax.random.key(seed, impl={KEY_KIND!r})"
         )
     best = Packer(eqx.filter_eval_shape(lambda leaves: functions.keep(layout.unpack(leaves)), layout.avals))
-    init = _sharded(functools.partial(_init_lanes, functions, layout, best, kind), mesh, "sss")
+    init = sharded(functools.partial(_init_lanes, functions, layout, best, kind), "sss")
     trained = {
-        name: _sharded(
-            functools.partial(_device_train, lane, functions, layout, best, kind), mesh, "sssssrrrr"
-        )
+        name: sharded(functools.partial(_device_train, lane, functions, layout, best, kind), "sssssrrrr")
         for name, lane in (("epoch", _lane_epoch), ("window", _lane_window))
     }
     measure = None
     if functions.measure is not None:
         device = functools.partial(_device_measure, functions, layout, kind)
-        measure = Program("measure", _sharded(device, mesh, "sssssrr"))
+        measure = Program("measure", sharded(device, "sssssrr"))
     stores = functions.described and mesh.devices.flat[0].platform == "cpu"  # tried nowhere else
     described = f"{functions.described} {names} {kind}" if stores else ""
     epoch, window = (Program(n, run, (0,), described, functions.effort) for n, run in trained.items())
-    return Programs(Program("init", init, (), described, effort=1), epoch, window, measure, layout, best)
+    return Programs(
+        Program("init", init, (), described, effort=1), epoch, window, measure, layout, best, kind
+    )
 
 
-def _sharded(function: Callable[..., Any], mesh: Mesh, layout: str) -> Callable[..., Any]:
+def _sharded(mesh: Mesh, function: Callable[..., Any], layout: str) -> Callable[..., Any]:
+    """What each device does with its own part of the arguments marked "s"."""
     specs = tuple(SHARDED if letter == "s" else REPLICATED for letter in layout)
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=SHARDED, check_vma=False)
 
 
+def _repeated(mesh: Mesh, function: Callable[..., Any], layout: str) -> Callable[..., Any]:
+    """What all devices do together with arguments that each of them has."""
+    del layout
+
+    def run(*args: Any) -> Any:
+        return jax.lax.with_sharding_constraint(function(*args), NamedSharding(mesh, REPLICATED))
+
+    return run
+
+
+def _share_batches(functions: Functions, mesh: Mesh) -> Functions:
+    """The same functions, each device with its part of the rows that they are shown; XLA adds up what they share."""
+
+    def part(rows: Any) -> Any:
+        def place(array: Any) -> Any:
+            even = array.shape[0] % mesh.size == 0
+            return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, SHARDED)) if even else array
+
+        return jax.tree.map(place, rows)
+
+    evaluate, measure = functions.evaluate, functions.measure
+    return dataclasses.replace(
+        functions,
+        step=lambda state, batch, settings: functions.step(state, part(batch), settings),
+        evaluate=evaluate and (lambda state, split: evaluate(state, part(split))),
+        measure=measure and (lambda state, batch, settings: measure(state, part(batch), settings)),
+        steps=None,
+    )
+
+
 def put(mesh: Mesh, array: Any, spec: PartitionSpec = SHARDED) -> jax.Array:
-    """An array on the devices, split along its first axis or repeated on each."""
-    return jax.device_put(array, NamedSharding(mesh, spec))
+    """An array that every process has, on the devices: split along its first axis, or repeated on each."""
+    sharding = NamedSharding(mesh, spec)
+    if sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    return jax.make_array_from_callback(np.shape(array), sharding, lambda part: array[part])
 
 
 def _per_member(kind: LaneKind, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -331,6 +387,9 @@ def _lane_window(
 def _lane_steps(functions, layout, kind, orders, examples, now, slot, settings, fold, order):
     """The steps of a call: what they carry (state, step of divergence, last loss), and the mean of what they tell."""
     each = functools.partial(_per_member, kind)
+    if kind.fused:
+        run = functools.partial(_fused_steps, functions, layout, kind, orders, examples, now)
+        return each(run)(slot["state"], slot["diverged"], slot["last_loss"], settings, fold, order)
     rows = each(lambda index: orders[index].reshape(kind.steps, kind.batch))(order)
     rows = rows if kind.width == 1 else jnp.moveaxis(rows, 0, 1)
 
@@ -350,6 +409,23 @@ def _lane_steps(functions, layout, kind, orders, examples, now, slot, settings, 
     numbers = now[1] + jnp.arange(kind.steps, dtype=jnp.int32)
     carried, train = jax.lax.scan(scanned, start, (numbers, rows))
     return carried, jax.tree.map(lambda a: a.mean(0), train)
+
+
+def _fused_steps(
+    functions, layout, kind, orders, examples, now, leaves, diverged, last_loss, settings, fold, order
+):
+    """A member's steps of a call at once; the same of it is told as of single steps."""
+    rows = orders[order].reshape(kind.steps, kind.batch)
+    state, losses = functions.steps(layout.unpack(leaves), examples, fold, rows, now[2], settings)
+    place = jnp.arange(kind.steps, dtype=jnp.int32)
+    taken, finite = place < now[2], jnp.isfinite(losses)
+    failed = jnp.where(taken & ~finite, place, kind.steps).min()
+    healthy = diverged < 0
+    last = jnp.where(taken & (place < failed), place, -1).max()
+    last_loss = jnp.where(healthy & (last >= 0), losses[jnp.maximum(last, 0)], last_loss)
+    diverged = jnp.where(healthy & (failed < kind.steps), now[1] + failed, diverged)
+    mean = jnp.where(taken, losses, 0).sum() / now[2].astype(losses.dtype)
+    return (layout.pack(state), diverged, last_loss), {"loss": mean}
 
 
 def _counted(step, start, count):

@@ -92,6 +92,12 @@ def fetch(described: str, args: Sequence[Any]) -> Any:
     return loaded
 
 
+def stored(described: str, args: Sequence[Any]) -> bool:
+    """Whether `fetch` would find a file."""
+    path = _path(described, args)
+    return path is not None and path.is_file()
+
+
 def _keep(path: Path, made: Any) -> None:
     """Store a program; one that cannot be stored is made again by the next process."""
     try:
@@ -108,7 +114,9 @@ def _keep(path: Path, made: Any) -> None:
 
 
 def _folder() -> Path | None:
-    """Where programs are stored; None where there is no such place."""
+    """Where programs are stored; None where there is no such place, and for programs of several processes."""
+    if jax.process_count() > 1:
+        return None
     return writable(Path(os.environ[STORED])) if os.environ.get(STORED) else None
 
 
@@ -140,7 +148,7 @@ def _process() -> str:
     settings = {name: value for name, value in jax.config.values.items() if "cache" not in name}
     digest.update(repr(sorted(settings.items(), key=str)).encode())
     root = Path(__file__).parents[1]
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *root.rglob("*.cc")]):
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

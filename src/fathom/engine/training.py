@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from ..errors import UsageError
+from . import hosts
 from .checkpoint import Checkpoint
 from .cohort import Cohort, CohortSpec, EpochReport
 from .device_feed import DeviceFeed
@@ -71,11 +72,12 @@ class Training:
         groups: the candidate of each member; members of a candidate are judged by their mean.
         rungs: where candidates are dropped.
         patience: epochs without a better score before a member stops, for each member; inf is never.
-        devices: the devices; all of this process's if None.
+        devices: the devices; those of all processes if None.
         listeners: called with every event, in order.
         checkpoint: where to save, or None.
         save_every: seconds between saves; 0 saves after every epoch.
         measuring: whether each epoch reports what `Functions.measure` gives.
+        away: whether members wait on the host while others of their cohort train.
     """
 
     def __init__(
@@ -91,10 +93,12 @@ class Training:
         checkpoint: Checkpoint | None = None,
         save_every: float = 5.0,
         measuring: bool = False,
+        away: bool = False,
     ):
-        devices = tuple(devices or jax.local_devices())
+        devices = tuple(devices or hosts.devices())
         self._feed = DeviceFeed(feed, devices)
-        self.cohorts = [Cohort(spec, self._feed, devices) for spec in specs]
+        away = not hosts.everywhere(not away)
+        self.cohorts = [Cohort(spec, self._feed, devices, away) for spec in specs]
         self.groups = dict(groups)
         self.rungs = tuple(rungs)
         points = [rung.at for rung in self.rungs]
@@ -107,7 +111,9 @@ class Training:
         self.rising = specs[0].functions.rising
         self._home = {m: (cohort, i) for cohort in self.cohorts for i, m in enumerate(cohort.spec.members)}
         self._resting: dict[int, dict[str, Any]] = {}
-        self._checkpoint, self._save_every, self._saved = checkpoint, save_every, time.monotonic()
+        if not hosts.alone():
+            hosts.check_alike([_words(spec) for spec in specs], rungs, sorted(self.patience.items()))
+        self._checkpoint, self._save_every, self._saved = checkpoint, save_every, hosts.now()
         self.seconds = 0.0
 
     def compile(self) -> float:
@@ -115,6 +121,7 @@ class Training:
         start, before = time.perf_counter(), self._compilations
         with concurrent.futures.ThreadPoolExecutor(_COMPILERS) as pool:
             list(pool.map(Cohort.compile, self.cohorts))
+        hosts.meet()  # waiting for another process to compile is no training
         return time.perf_counter() - start if self._compilations > before else 0.0
 
     @property
@@ -178,6 +185,12 @@ class Training:
         """Free the window that the devices hold, and the one that is being read."""
         self._feed.let_go()
 
+    def forget(self) -> None:
+        """Free every member; what happened to them stays in `records`."""
+        self._resting.clear()
+        for cohort in self.cohorts:
+            cohort.empty(cohort.epoch)
+
     def _advance(self, cohort: Cohort) -> None:
         """Train a cohort on what the devices hold, and note what that told."""
         start = time.perf_counter()
@@ -234,17 +247,14 @@ class Training:
             self._positions(cohort, "diverged", "stopped"),
         )
         if len(resting):
-            self._rest(cohort, set(resting.tolist()))
+            self._rest(cohort, resting)
         if len(training) < len(cohort.alive):
             cohort.keep(training)
 
-    def _rest(self, cohort: Cohort, positions: set[int]) -> None:
-        slots, where = cohort.member_slots()
+    def _rest(self, cohort: Cohort, positions: np.ndarray) -> None:
+        slots, where = cohort.member_slots(wanted=positions)
         for index, position in enumerate(where.tolist()):
-            if position in positions:
-                self._resting[cohort.spec.members[position]] = jax.tree.map(
-                    lambda a, i=index: a[i, ...], slots
-                )
+            self._resting[cohort.spec.members[position]] = jax.tree.map(lambda a, i=index: a[i, ...], slots)
 
     def _judge(self, rung: Rung, pace: Pace | None) -> None:
         """Drop the weakest candidates."""
@@ -272,10 +282,11 @@ class Training:
         if pace is None or not self.seconds:
             return rung.keep
         done = sum(record.epochs for record in self.records.values())
-        rate = self.seconds / max(1, done)
+        seconds, promised = hosts.agree(self.seconds, pace.seconds)
+        rate = seconds / max(1, done)
         per_candidate = len(self.records) / max(1, len(set(self.groups.values())))
         epochs = max(cohort.spec.epochs for cohort in self.cohorts)
-        left = pace.seconds - self.seconds
+        left = promised - seconds
         fits = math.floor(left / (rate * per_candidate * epochs * (1 - rung.at)))
         return max(1, min(rung.keep, fits))
 
@@ -305,7 +316,9 @@ class Training:
             wanted = [m for m in members if self._home[m][0] is cohort]
             if not wanted:
                 continue
-            slots, where = cohort.member_slots(*names) if len(cohort.alive) else ({}, np.array([], int))
+            places = np.array([self._home[member][1] for member in wanted])
+            there = np.isin(places, cohort.alive).any()
+            slots, where = cohort.member_slots(*names, wanted=places) if there else ({}, np.array([], int))
             index = {cohort.spec.members[p]: i for i, p in enumerate(where.tolist())}
             for member in wanted:
                 if member in index:
@@ -316,7 +329,7 @@ class Training:
 
     def save(self, after: float = 0.0) -> None:
         """Save everything that is needed to go on, if `after` seconds have passed since the last save."""
-        if self._checkpoint is None or time.monotonic() - self._saved < after:
+        if self._checkpoint is None or hosts.now() - self._saved < after:
             return
         self.emit("saving")
         record: dict[str, Any] = {
@@ -341,8 +354,9 @@ class Training:
             extra = getattr(listener, "checkpoint", None)
             if extra is not None:
                 record.update(extra())
-        self._checkpoint.save(record, groups)
-        self._saved = time.monotonic()
+        if hosts.first():
+            self._checkpoint.save(record, groups)
+        self._saved = hosts.now()
 
     def restore(self, accept: Callable[[Mapping[str, Any]], None] | None = None) -> dict[str, Any] | None:
         """Go on from the last save; returns its record, or None where there is none.
@@ -351,6 +365,8 @@ class Training:
             accept: called with the record before anything is taken from it; raises if it is not ours.
         """
         saved = self._checkpoint.load() if self._checkpoint is not None else None
+        if self._checkpoint is not None:
+            hosts.check_same(self._checkpoint.generation, self._checkpoint.folder)
         if saved is None:
             return None
         record, groups = saved
@@ -371,6 +387,19 @@ class Training:
                 slot = jax.tree.map(lambda a: a[0, ...], _unflatten(arrays))
                 self._resting[int(name.removeprefix("member-"))] = slot
         return record
+
+
+def _words(spec: CohortSpec) -> list[Any]:
+    """What decides what a cohort does, as far as it can be said."""
+    arrays = [*spec.settings.values(), spec.seeds, spec.folds]
+    kind = (spec.epochs, spec.batch_size, spec.lane_width, spec.fused, spec.shared)
+    return [
+        spec.functions.described,
+        spec.members,
+        sorted(spec.settings),
+        kind,
+        *(a.tolist() for a in arrays),
+    ]
 
 
 def _flatten(slots: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -1,14 +1,14 @@
 """From a dataset and its division to what the engine reads."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
 
 from ..data import Dataset, Encoder, Split
-from ..engine.feed import Feed
-from ..engine.lanes import device_memory
+from ..engine.feed import Feed, aligned
+from ..engine.memory import device_memory
 from ..errors import DataError
 from ..objectives import outputs_for
 from ..task import Task
@@ -93,8 +93,8 @@ class Inputs:
         weight = np.ones(len(rows)) if dataset.weight is None else dataset.weight[rows]
         weight = weight / weight.mean()  # so that learning rates keep their meaning
         examples = {
-            "x": np.stack([_with_blank(e.encode(table)) for e in encoders]),
-            "y": np.stack([_with_blank(_targets(e, target, dataset.kind)) for e in encoders]),
+            "x": _with_blank(len(encoders), (e.encode(table) for e in encoders)),
+            "y": _with_blank(len(encoders), (_targets(e, target, dataset.kind) for e in encoders)),
             "weight": np.append(weight, 0).astype(np.float32)[None],
         }
         of_classes = None
@@ -179,8 +179,15 @@ def _targets(encoder: Encoder, target: np.ndarray, kind: str) -> np.ndarray:
     return encoder.encode_target(target).astype(np.float32).reshape(len(target))
 
 
-def _with_blank(array: np.ndarray) -> np.ndarray:
-    return np.concatenate([array, np.zeros_like(array[:1])])
+def _with_blank(count: int, folds: Iterable[np.ndarray]) -> np.ndarray:
+    """What each of `count` folds sees of the rows, and a blank row, [folds, rows + 1, ...]; one fold at a time."""
+    found = np.empty(0)
+    for fold, array in enumerate(folds):
+        if fold == 0:
+            found = aligned((count, len(array) + 1, *array.shape[1:]), array.dtype)
+            found[:, -1] = 0
+        found[fold, :-1] = array
+    return found
 
 
 def _equal(parts: list[np.ndarray], blank: int) -> np.ndarray:

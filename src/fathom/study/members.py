@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import native
+from ..engine import hosts
 from ..engine.cohort import CohortSpec, Start
+from ..engine.lanes import rules
 from ..engine.learner import OPTIONAL, LearnerSpec, functions_for
 from ..models import Architecture
 from ..objectives import outputs_for
@@ -82,6 +85,10 @@ class CohortMembers:
     candidates: tuple[Candidate, ...]
     recipe: Recipe
 
+    def packed_as(self, limits: tuple[int, int]) -> "CohortMembers":
+        """The same with small arrays laid out as a recorded plan says."""
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, packed=limits))
+
 
 def cohorts_of(
     candidates: Sequence[Candidate], task: Task, loss: Any = None, blanks: bool = False
@@ -112,7 +119,9 @@ def _cohort(group: list[Candidate], task: Task, loss: Any, blanks: bool) -> Coho
         task = dataclasses.replace(task, classes=tuple(map(str, range(len(task.classes)))))
     task = dataclasses.replace(task, loss=name, outputs=outputs_for(name, count))
     words = {word: getattr(recipe, word) for word in ("optimizer", "schedule", "clip_by", "decay")}
-    spec = LearnerSpec(group[0].architecture, task, **words, loss=loss, active=active, blanks=blanks)
+    spec = LearnerSpec(
+        group[0].architecture, task, **words, loss=loss, active=active, blanks=blanks, packed=rules().packed
+    )
     return CohortMembers(spec, tuple(group), recipe)
 
 
@@ -151,6 +160,17 @@ def cohort_spec(
     numbers = tuple(m.index for m in members)
     label = " ".join(str(v) for v in cohort.spec.architecture.to_dict().values())
     functions = functions_for(cohort.spec)
+    fused = functions.steps is not None and hosts.everywhere(native.ready())
     return CohortSpec(
-        functions, numbers, settings, seeds, folds, epochs, cohort.recipe.batch_size, width, label, start
+        functions,
+        numbers,
+        settings,
+        seeds,
+        folds,
+        epochs,
+        cohort.recipe.batch_size,
+        width,
+        label,
+        start,
+        fused,
     )

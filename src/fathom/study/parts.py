@@ -12,6 +12,7 @@ from jax.sharding import SingleDeviceSharding
 
 from ..engine.functions import Packer, abstract_key, is_array_or_shape
 from ..engine.learner import LearnerSpec, answers, network_for
+from ..engine.packing import LIMITS
 from ..engine.program import Program
 from ..errors import RunError, UsageError
 from ..models import Architecture
@@ -117,7 +118,8 @@ def part_config(part: Part) -> dict[str, Any]:
     """What is written of a network beside its arrays."""
     words = {name: getattr(part.spec, name) for name in _WORDS}
     model = part.spec.architecture.to_dict()
-    return {"member": part.member, "fold": part.fold, "model": model, "loss": part.spec.task.loss, **words}
+    words |= {"loss": part.spec.task.loss, "packed": list(part.spec.packed)}
+    return {"member": part.member, "fold": part.fold, "model": model, **words}
 
 
 def load_part(
@@ -141,7 +143,7 @@ def load_part(
     words = {name: written[name] for name in _WORDS}
     count = len(task.classes) if task.kind == "classification" else 1
     task = dataclasses.replace(task, loss=written["loss"], outputs=outputs_for(written["loss"], count))
-    spec = LearnerSpec(architecture, task, **words)
+    spec = LearnerSpec(architecture, task, **words, packed=tuple(written.get("packed", LIMITS)))
     layout = layout_of(spec)
     leaves = [arrays[name] for name in layout.names]
     return Part(written["member"], written["fold"], spec, layout.unpack(leaves))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..engine.budget import Budget
+from ..engine.memory import Memory
+from ..engine.packing import LIMITS
 from ..engine.rungs import Rung, halving, rung_work
 from ..look import format_bytes, format_count, format_seconds
 
@@ -34,6 +36,8 @@ class CohortPlan:
         member_bytes: bytes of a member while it trains.
         noise: what its program draws or adds that others leave out.
         seconds_per_epoch: measured seconds of an epoch for one member; nan before it is measured.
+        fused: whether native code trains them, all steps of an epoch in one call.
+        packed: how small arrays are laid out as one vector (`engine.packing.LIMITS`).
     """
 
     label: str
@@ -49,6 +53,8 @@ class CohortPlan:
     member_bytes: int
     noise: tuple[str, ...] = ()
     seconds_per_epoch: float = math.nan
+    fused: bool = False
+    packed: tuple[int, int] = LIMITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Plan:
         budget: as it was given; empty for none.
         epochs: epochs of every recipe, where the budget decided them; 0 where the recipe did.
         seconds: expected seconds of training; nan before they are measured.
+        memory: what training takes at its peak.
     """
 
     cohorts: tuple[CohortPlan, ...]
@@ -76,6 +83,7 @@ class Plan:
     budget: str = ""
     epochs: int = 0
     seconds: float = math.nan
+    memory: Memory = dataclasses.field(default_factory=Memory)
 
     @property
     def candidates(self) -> int:
@@ -86,11 +94,6 @@ class Plan:
     def members(self) -> int:
         """How many networks."""
         return sum(cohort.members for cohort in self.cohorts)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all members while they train."""
-        return sum(cohort.members * cohort.member_bytes for cohort in self.cohorts)
 
     @property
     def work(self) -> float:
@@ -119,16 +122,16 @@ class Plan:
     @classmethod
     def from_dict(cls, written: Mapping[str, Any]) -> "Plan":
         """The plan that `to_dict` wrote."""
-        cohorts = tuple(
-            CohortPlan(
-                **{**c, "noise": tuple(c["noise"]), "seconds_per_epoch": c["seconds_per_epoch"] or math.nan}
-            )
-            for c in written["cohorts"]
-        )
-        rungs = tuple(Rung(**rung) for rung in written["rungs"])
-        return cls(
-            **{**written, "cohorts": cohorts, "rungs": rungs, "seconds": written["seconds"] or math.nan}
-        )
+        cohorts = []
+        for cohort in written["cohorts"]:
+            read: dict[str, Any] = {
+                name: tuple(cohort[name]) for name in ("noise", "packed") if name in cohort
+            }
+            read["seconds_per_epoch"] = cohort["seconds_per_epoch"] or math.nan
+            cohorts.append(CohortPlan(**{**cohort, **read}))
+        read = {"cohorts": tuple(cohorts), "rungs": tuple(Rung(**rung) for rung in written["rungs"])}
+        memory = Memory(**written.get("memory", {}))  # a plan of version 0.1 has none
+        return cls(**{**written, **read, "memory": memory, "seconds": written["seconds"] or math.nan})
 
     def __str__(self) -> str:
         each = f"{self.candidates} candidates x {self.seeds} seed{'s' * (self.seeds > 1)} x "
@@ -142,6 +145,8 @@ class Plan:
                 f"  {cohort.label}: {cohort.members} members in {cohort.lanes} lanes of {cohort.lane_width}, "
                 f"{format_count(cohort.parameters)} parameters, {format_bytes(cohort.member_bytes)} each, "
                 f"{cohort.epochs} epochs x {cohort.steps} steps of {cohort.batch}"
+                + ", native code"
+                * cohort.fused
             )
             if len(self.cohorts) > 1:
                 lines.append(f"    a program of its own because of {cohort.why}")
@@ -151,7 +156,7 @@ class Plan:
             seconds = f"roughly {format_seconds(self.guess)}, guessed from the size"
         else:
             seconds = f"about {format_seconds(self.seconds)}, measured"
-        lines.append(f"  memory {format_bytes(self.bytes)}; training time {seconds}")
+        lines += [f"  training time {seconds}", f"  memory {self.memory}"]
         return "\n".join(lines)
 
 

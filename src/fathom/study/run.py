@@ -12,8 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from .. import native
 from .._version import __version__
+from ..engine import hosts
 from ..engine.budget import Budget
+from ..engine.memory import give_back
 from ..engine.training import MemberRecord, Pace, Training
 from ..errors import RunError, TrainingError
 from ..models import Architecture
@@ -43,29 +46,27 @@ def run_study(
     budget: Budget | None,
     callbacks: Callbacks,
     save_every: float,
-    baselines: bool = True,
-    measure: bool = False,
+    options: Mapping[str, Any],
     tracker: str | None = None,
 ) -> Result:
-    """Run a study from its start; see `Study.run`."""
+    """Run a study from its start; see `Study.run`, whose `RUN_OPTIONS` are the options."""
     if tracker is not None:
         check_tracker(tracker)
-    options = {"baselines": baselines, "measure": measure}
-    run = RunFolder.create(folder) if folder is not None else None
+    run = RunFolder(folder) if folder is not None else None
     if run is not None:
         # Until the budget is resolved it is part of the settings; then the plan says what it came to.
         asked = {} if budget is None else {"budget": str(budget)}
-        run.write_study({**asked, **_settings(study, options)})
+        hosts.on_first(lambda: RunFolder.create(run.path).write_study({**asked, **_settings(study, options)}))
     place = None if run is None else run.path
     named = study.dataset.name if place is None else place.resolve().name
-    with Tracking(tracker, named, place, _settings(study, options)) as tracking:
+    with Tracking(tracker if hosts.first() else None, named, place, _settings(study, options)) as tracking:
         callbacks = (*callbacks, tracking)
-        result = _Runner(study, run, budget, callbacks, save_every, None, **options).go()
+        result = _Runner(study, run, budget, callbacks, save_every, options).go()
         tracking.finish(result)
     return result
 
 
-def _settings(study: Study, options: Mapping[str, bool], resolved: Resolved | None = None) -> dict[str, Any]:
+def _settings(study: Study, options: Mapping[str, Any], resolved: Resolved | None = None) -> dict[str, Any]:
     """The settings file of a run: the study's, and the options of `run` that are not as usual."""
     unusual = {name: value for name, value in options.items() if value != RUN_OPTIONS[name]}
     return {**unusual, **study.to_settings(resolved)}
@@ -101,7 +102,9 @@ def resume(
     """
     run = RunFolder.open(folder)
     if run.finished:
-        if run.checkpoint.folder.exists():  # stopped between the result and what is drawn from it
+        if (
+            hosts.first() and run.checkpoint.folder.exists()
+        ):  # stopped between the result and what is drawn from it
             write_faces(run)
         return Result.load(folder)
     settings = run.read_study()
@@ -110,11 +113,12 @@ def resume(
             f"run={str(folder)!r} was started on data in memory; give it again: resume(folder, data=...)"
         )
     study = Study.from_settings(settings, data, architectures, loss, start_from)
-    options = {name: bool(settings.get(name, usual)) for name, usual in RUN_OPTIONS.items()}
+    options = {name: settings.get(name, usual) for name, usual in RUN_OPTIONS.items()}
     plan = run.read_plan()
+    hosts.check_same(plan is not None, run.path)  # before any process goes on and writes
     unresolved = settings.get("budget") if plan is None else None
     budget = Budget.parse(unresolved) if unresolved is not None else None
-    return _Runner(study, run, budget, callbacks, save_every, plan, **options).go()
+    return _Runner(study, run, budget, callbacks, save_every, options, plan).go()
 
 
 def write_faces(run: RunFolder) -> None:
@@ -137,16 +141,19 @@ class _Runner:
         budget: Budget | None,
         callbacks: Callbacks,
         save_every: float,
+        options: Mapping[str, Any],
         recorded: tuple[Plan, str] | None = None,
-        baselines: bool = True,
-        measure: bool = False,
     ):
         self.started = time.perf_counter()
-        self.study, self.run, self.budget = study, run, budget
+        self.study, self.budget = study, budget
+        self.run = run if hosts.first() else None  # what is written is written by process 0
+        self.checkpoint = run.checkpoint if run is not None else None
         self.callbacks, self.save_every = callbacks, save_every
-        self.recorded, self.with_baselines, self.measuring = recorded, baselines, measure
-        self._options = {"baselines": baselines, "measure": measure}
+        self.recorded, self._options = recorded, options
+        self.with_baselines, self.measuring = options["baselines"], options["measure"]
+        self._shared = options["shard"] == "batch"
         self.fingerprint = fingerprint(study.dataset)
+        hosts.check_alike(self.fingerprint)
         if recorded is not None and recorded[1] != self.fingerprint:
             raise RunError(
                 f"run={str(run.path if run else '')!r}: its data has changed since it began; start it anew"
@@ -173,6 +180,7 @@ class _Runner:
         self.tell("choose")
         result = self._timed("choose", lambda: self._conclude(plan, cohorts, members, training, baselines))
         result.lines = story.lines
+        hosts.meet()  # process 0 may have had more to do
         self.tell("done", seconds=result.summary()["seconds"]["total"])
         return result
 
@@ -230,10 +238,13 @@ class _Runner:
             resolved = Resolved(plan.samples, plan.epochs, plan.rungs)
         else:
             resolved, rates = self._resolve()
-            plan = study.plan_for(resolved, str(self.budget) if self.budget is not None else "", rates)
+            said, kept = str(self.budget) if self.budget is not None else "", self.checkpoint is not None
+            plan = study.plan_for(resolved, said, rates, kept=kept, shared=self._shared)
             self._write_plan(plan)
         self.tell("plan", plan=plan)
         cohorts, members = study.cohorts(resolved)
+        if self.recorded is not None:
+            cohorts = [c.packed_as(p.packed) for c, p in zip(cohorts, plan.cohorts, strict=True)]
         story = _Story(self, plan, cohorts, members)
         training = self._training(cohorts, members, plan, story)
         saved = training.restore()
@@ -257,10 +268,12 @@ class _Runner:
     def _training(
         self, cohorts: Sequence[CohortMembers], members: Sequence[Member], plan: Plan, story: "_Story | None"
     ) -> Training:
-        specs = self.study.specs(cohorts, members)
+        specs = self.study.specs(cohorts, members, self._shared)
         if self.recorded is not None:  # the lane kinds are the plan's, whatever a newer version would choose
             specs = [
-                dataclasses.replace(s, lane_width=c.lane_width)
+                dataclasses.replace(
+                    s, lane_width=c.lane_width, fused=c.fused and hosts.everywhere(native.ready())
+                )
                 for s, c in zip(specs, plan.cohorts, strict=True)
             ]
         recipes = {candidate.index: candidate.recipe for cohort in cohorts for candidate in cohort.candidates}
@@ -271,9 +284,10 @@ class _Runner:
             rungs=plan.rungs,
             patience={member.index: float(recipes[member.candidate].patience) for member in members},
             listeners=[story] if story is not None else [],
-            checkpoint=self.run.checkpoint if self.run is not None and story is not None else None,
+            checkpoint=self.checkpoint if story is not None else None,
             save_every=self.save_every,
             measuring=self.measuring and story is not None,
+            away=plan.memory.away,
         )
 
     def _compile(self, training: Training) -> None:
@@ -293,16 +307,18 @@ class _Runner:
         # The probe's members are as many as the largest study's, so that its program serves the run.
         trial = dataclasses.replace(study.resolve(None), samples=64 if study.sampled else 1)
         cohorts, members = study.cohorts(trial)
-        training = self._training(cohorts, members, study.plan_for(trial), None)
+        training = self._training(cohorts, members, study.plan_for(trial, shared=self._shared), None)
         self._compile(training)
         # The longer the run, the longer it pays to measure: the speed of a shared machine changes by the second.
         seconds = min(3.0, 0.03 * self.budget.amount) / len(training.cohorts)
         training.hold(0)
         rates = {index: cohort.probe(seconds) for index, cohort in enumerate(training.cohorts)}
         training.let_go()
+        spent, *agreed = hosts.agree(time.perf_counter() - self.started, *rates.values())
+        rates = dict(enumerate(agreed))
         weights = [len(cohort.spec.members) for cohort in training.cohorts]
-        rate = float(np.average(list(rates.values()), weights=weights))
-        return study.resolve(self.budget, rate, time.perf_counter() - self.started), rates
+        rate = float(np.average(agreed, weights=weights))
+        return study.resolve(self.budget, rate, spent), rates
 
     def _pace(self, plan: Plan) -> Pace | None:
         if self.budget is None or self.budget.kind != "seconds" or np.isnan(plan.seconds):
@@ -325,6 +341,8 @@ class _Runner:
                 f"all {len(members)} members diverged; lower the learning rate (recipe.learning_rate) or check the data"
             )
         predictor = build_predictor(self.study, cohorts, members, training, ranking)
+        training.forget()  # before evidence and report take their share of memory
+        give_back(plan.memory)
         look = look_at_test_rows(self.study, predictor, baselines)
         if self.run is not None:
             folder, best = self.run.path / EVIDENCE, ranking[0].members
@@ -446,7 +464,7 @@ class _Story:
         self._done = sum(record.epochs for record in records.values())
         run = self._runner.run
         self._stream = Stream(run.path / MEMBERS if run is not None else None, size)
-        if size == 0:
+        if size == 0 or run is None:
             for member in self._members.values():
                 settings = self._settings[member.candidate]
                 self._stream.write(event="member", **dataclasses.asdict(member), settings=settings)

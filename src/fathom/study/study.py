@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from ..data import SCALINGS, Dataset, Schema, load, make_split
 from ..data.stream import StreamedDataset
+from ..engine import hosts
 from ..engine.budget import Budget
 from ..engine.cohort import CohortSpec, lane_kind
-from ..engine.lanes import check_memory, lane_width
+from ..engine.lanes import check_shard, lane_width
 from ..engine.learner import network_for
+from ..engine.memory import plan_memory
 from ..engine.program import device_mesh, programs_for
 from ..engine.rungs import Rung
 from ..errors import UsageError, one_of
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from .result import Result
 
 _MOST_SAMPLES = 96
-RUN_OPTIONS = {"baselines": True, "measure": False}  # of `run`, with what they are unless said
+RUN_OPTIONS = {
+    "baselines": True,
+    "measure": False,
+    "shard": "members",
+}  # of `run`, with what they are unless said
 _PLAIN_KEYS = (
     "seeds",
     "folds",
@@ -277,18 +281,25 @@ class Study:
                 plan shows the study without it.
 
         Returns:
-            The plan.
+            The plan; its memory is that of a run that is kept in a folder.
 
         Raises:
-            UsageError: if the members do not fit into memory.
+            UsageError: if the study does not fit into memory.
         """
         parsed = Budget.parse(budget) if budget is not None else None
         timed = parsed is not None and parsed.kind == "seconds"
         resolved = self.resolve(None if timed else parsed)
-        return self.plan_for(resolved, str(parsed) if parsed is not None else "")
+        return self.plan_for(resolved, str(parsed) if parsed is not None else "", counted=True)
 
     def plan_for(
-        self, resolved: Resolved, budget: str = "", rates: Mapping[int, float] | None = None
+        self,
+        resolved: Resolved,
+        budget: str = "",
+        rates: Mapping[int, float] | None = None,
+        *,
+        kept: bool = True,
+        counted: bool = False,
+        shared: bool = False,
     ) -> Plan:
         """The plan of a decision.
 
@@ -296,10 +307,13 @@ class Study:
             resolved: the decision.
             budget: how the budget was given.
             rates: measured seconds of an epoch for one member, by cohort.
+            kept: whether the run is kept in a folder, which takes memory for saves and the report.
+            counted: whether to count what a step holds though memory is not short.
+            shared: whether the devices share each batch, in place of the members.
         """
-        devices = jax.local_devices()
+        devices = hosts.devices()
         cohorts, members = self.cohorts(resolved)
-        specs = self.specs(cohorts, members)
+        specs = self.specs(cohorts, members, shared)
         rows = zip(cohorts, specs, strict=True)
         plans = tuple(
             self._cohort_plan(i, c, s, cohorts, (rates or {}).get(i)) for i, (c, s) in enumerate(rows)
@@ -314,27 +328,35 @@ class Study:
             budget,
             resolved.epochs,
         )
-        check_memory(plan.bytes + self.inputs.feed.nbytes * len(devices), devices)
+        feed, rungs = self.inputs.feed, bool(resolved.rungs)
+        memory = plan_memory(specs, feed, devices, rungs=rungs, kept=kept, counted=counted)
+        plan = dataclasses.replace(plan, memory=memory)
         if rates:
             share = plan.work / sum(c.members * c.epochs for c in plans)
             seconds = sum(c.members * c.epochs * c.seconds_per_epoch for c in plans) * share
             plan = dataclasses.replace(plan, seconds=seconds)
         return plan
 
-    def specs(self, cohorts: Sequence[CohortMembers], members: Sequence[Member]) -> list[CohortSpec]:
-        """What the engine trains for each cohort."""
-        devices = jax.local_devices()
+    def specs(
+        self, cohorts: Sequence[CohortMembers], members: Sequence[Member], shared: bool = False
+    ) -> list[CohortSpec]:
+        """What the engine trains for each cohort; `shared` as `plan_for` takes it."""
+        devices = hosts.devices()
         found = []
         for cohort in cohorts:
             numbers = {candidate.index for candidate in cohort.candidates}
             mine = [member for member in members if member.candidate in numbers]
             parameters = network_for(cohort.spec).parameters
-            width = lane_width(devices[0].platform, parameters, -(-len(mine) // len(devices)))
+            rows = self.inputs.feed.batch_rows(cohort.recipe.batch_size)
+            width = lane_width(devices[0].platform, parameters, -(-len(mine) // len(devices)), rows)
             steps = self.inputs.feed.steps(cohort.recipe.batch_size)
             start = None if self.start is None else self.start.start(cohort.spec, mine, self.divisions)
             scales, filled = self.inputs.scales, self.inputs.encoders[0].filled
             epochs = cohort.recipe.epochs
-            found.append(cohort_spec(cohort, mine, scales, steps, width, epochs, start, filled))
+            spec = cohort_spec(cohort, mine, scales, steps, width, epochs, start, filled)
+            found.append(
+                dataclasses.replace(spec, lane_width=1, fused=False, shared=True) if shared else spec
+            )
         return found
 
     def _cohort_plan(
@@ -346,10 +368,9 @@ class Study:
         rate: float | None,
     ) -> CohortPlan:
         feed = self.inputs.feed
-        kind = lane_kind(feed, spec.lane_width, spec.batch_size)
-        programs = programs_for(
-            spec.functions, tuple(spec.settings), kind, device_mesh(tuple(jax.local_devices()))
-        )
+        split = len(hosts.devices()) if spec.shared else 1
+        kind = lane_kind(feed, spec.lane_width, spec.batch_size, spec.fused, split)
+        programs = programs_for(spec.functions, tuple(spec.settings), kind, device_mesh(hosts.devices()))
         return CohortPlan(
             label=spec.label,
             why=_why(index, cohorts),
@@ -364,6 +385,8 @@ class Study:
             member_bytes=programs.member_bytes,
             noise=tuple(sorted(cohort.spec.active)),
             seconds_per_epoch=float("nan") if rate is None else rate,
+            fused=kind.fused,
+            packed=cohort.spec.packed,
         )
 
     def run(
@@ -376,6 +399,7 @@ class Study:
         baselines: bool = True,
         measure: bool = False,
         tracker: str | None = None,
+        shard: str = "members",
     ) -> "Result":
         """Train the study.
 
@@ -389,19 +413,22 @@ class Study:
                 step (the radius of its trust region). Measuring never changes the run.
             tracker: "tensorboard", "mlflow" or "wandb", to be told of the run as one run of its own. Tracking
                 never changes the run, and one that fails does not end it.
+            shard: what the devices, of all processes, divide among them: "members", or "batch", each device its
+                rows of every batch, for a few networks that are large (docs/processes.md).
 
         Returns:
-            The result.
+            The result. With several processes each has it, and the folder only process 0, which alone writes.
 
         Raises:
             RunError: if the folder is not empty.
             TrainingError: if every member diverged.
-            UsageError: if the tracker is not known or not installed.
+            UsageError: if the tracker is not known or not installed, or a batch cannot be divided by the devices.
         """
         from .run import run_study
 
         parsed = Budget.parse(budget) if budget is not None else None
-        return run_study(self, folder, parsed, callbacks, save_every, baselines, measure, tracker)
+        options = {"baselines": baselines, "measure": measure, "shard": check_shard(shard)}
+        return run_study(self, folder, parsed, callbacks, save_every, options, tracker)
 
     def to_settings(self, resolved: Resolved | None = None) -> dict[str, Any]:
         """The study as a settings file says it; with a decision, so that it repeats the run exactly."""
@@ -457,7 +484,7 @@ class Study:
         """The study that a settings file says.
 
         Args:
-            settings: the parsed file; "budget", "baselines" and "measure" are left to `run`.
+            settings: the parsed file; "budget", "baselines", "measure" and "shard" are left to `run`.
             data: the data, in place of the file's "data".
             architectures: in place of the file's "model", which cannot hold a module of one's own.
             loss: in place of the file's "loss", which cannot hold a function.

@@ -1,0 +1,184 @@
+"""LSTM, GRU and a transformer on digits as sequences of 128 steps of 32 numbers: half rows of 64 x 64 pixels.
+
+LSTM and GRU have 128 units; the transformer has 2 blocks of 128 features and 4 heads, normalized first, with
+learned places. The mean over the steps of what comes out goes to the classes. The sides are those of
+`networks.py`; PyTorch's vmap and compiler do not take its LSTM and GRU, so these are left out.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from .networks import Network, digits, sides
+
+TIME, SIZE, FEATURES, HEADS = 128, 32, 128, 4
+RISING = True
+SIZES: dict[str, dict[str, Any]] = {
+    "lstm-m4": {"kind": "lstm", "members": 4, "epochs": 4},
+    "gru-m4": {"kind": "gru", "members": 4, "epochs": 4},
+    "transformer-m2": {"kind": "transformer", "members": 2, "epochs": 2},
+    "lstm-m1": {"kind": "lstm", "members": 1, "epochs": 8},
+    "transformer-m1": {"kind": "transformer", "members": 1, "epochs": 2},
+}
+
+
+def rows() -> list[np.ndarray]:
+    """640 sequences [128, 32] to train on, 160 held."""
+    return digits(640, 160, (TIME, SIZE), 64)
+
+
+@functools.cache
+def _classes() -> Any:
+    """The classes of the networks, which are here and not above so that no other side imports JAX."""
+    import equinox as eqx
+    import jax
+
+    from fathom import nn
+
+    class Recurrent(eqx.Module):
+        layer: eqx.Module
+        head: nn.Linear
+
+        def __call__(self, x: Any, inference: bool = False) -> Any:
+            return self.head(self.layer(x)[0].mean(1))[0]
+
+    class Transformer(eqx.Module):
+        up: nn.Linear
+        places: jax.Array
+        blocks: list[nn.TransformerBlock]
+        norm: nn.LayerNorm
+        head: nn.Linear
+
+        def __call__(self, x: Any, inference: bool = False) -> Any:
+            x = self.up(x)[0] + self.places[None]
+            for block in self.blocks:
+                x = block(x)[0]
+            return self.head(self.norm(x)[0].mean(1))[0]
+
+    return Recurrent, Transformer
+
+
+def recurrent(key: Any, kind: str, lowering: str = "auto") -> Any:
+    """A recurrent network of Fathom's layers."""
+    import jax
+
+    from fathom import nn
+
+    first, second = jax.random.split(key)
+    return _classes()[0](
+        getattr(nn, kind)(SIZE, FEATURES, first, lowering=lowering), nn.Linear(FEATURES, 10, second)
+    )
+
+
+def torch_recurrent(kind: str) -> Any:
+    """A recurrent network of PyTorch's layers, first weights as Fathom draws them."""
+    import torch
+    from torch import nn
+
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.head = (
+                getattr(nn, kind)(SIZE, FEATURES, batch_first=True),
+                _torch_affine(FEATURES, 10),
+            )
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.layer(x)[0].mean(1))
+
+    model = Recurrent()
+    with torch.no_grad():
+        for gate in model.layer.weight_ih_l0.split(FEATURES):
+            nn.init.xavier_normal_(gate)
+        for gate in model.layer.weight_hh_l0.split(FEATURES):
+            nn.init.orthogonal_(gate)
+        model.layer.bias_ih_l0.zero_()
+        model.layer.bias_hh_l0.zero_()
+        if kind == "LSTM":
+            model.layer.bias_ih_l0[FEATURES : 2 * FEATURES] = 1
+    return model
+
+
+def transformer(key: Any) -> Any:
+    """The transformer of Fathom's layers."""
+    import jax
+
+    from fathom import nn
+
+    keys = jax.random.split(key, 5)
+    return _classes()[1](
+        nn.Linear(SIZE, FEATURES, keys[0]),
+        0.02 * jax.random.normal(keys[1], (TIME, FEATURES)),
+        [nn.TransformerBlock(FEATURES, HEADS, key) for key in keys[2:4]],
+        nn.LayerNorm(FEATURES),
+        nn.Linear(FEATURES, 10, keys[4]),
+    )
+
+
+def torch_transformer() -> Any:
+    """The transformer of PyTorch's parts, its attention PyTorch's own."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as f
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.LayerNorm(FEATURES), nn.LayerNorm(FEATURES)
+            self.qkv, self.out = _torch_affine(FEATURES, 3 * FEATURES), _torch_affine(FEATURES, FEATURES)
+            self.up, self.down = _torch_affine(FEATURES, 4 * FEATURES), _torch_affine(4 * FEATURES, FEATURES)
+
+        def forward(self, x: Any) -> Any:
+            batch, time, size = x.shape
+            heads = self.qkv(self.first(x)).view(batch, time, 3, HEADS, size // HEADS).permute(2, 0, 3, 1, 4)
+            mixed = (
+                f.scaled_dot_product_attention(*heads.unbind(0)).transpose(1, 2).reshape(batch, time, size)
+            )
+            x = x + self.out(mixed)
+            return x + self.down(f.gelu(self.up(self.second(x))))
+
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.head = _torch_affine(SIZE, FEATURES), _torch_affine(FEATURES, 10)
+            self.places = nn.Parameter(0.02 * torch.randn(TIME, FEATURES))
+            self.blocks, self.norm = nn.Sequential(Block(), Block()), nn.LayerNorm(FEATURES)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.norm(self.blocks(self.up(x) + self.places)).mean(1))
+
+    return Transformer()
+
+
+def _torch_affine(size_in: int, size_out: int) -> Any:
+    from torch import nn
+
+    layer = nn.Linear(size_in, size_out)
+    nn.init.normal_(layer.weight, std=size_in**-0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _recurrent(kind: str) -> Network:
+    ours = functools.partial(recurrent, kind=kind)
+    plain = functools.partial(recurrent, kind=kind, lowering="scan")
+    return Network(rows, rows, ours, plain, functools.partial(torch_recurrent, kind))
+
+
+NETWORKS = {
+    "lstm": _recurrent("LSTM"),
+    "gru": _recurrent("GRU"),
+    "transformer": Network(rows, rows, transformer, transformer, torch_transformer, parts=16),
+}
+SIDES = sides(NETWORKS)
+NEEDS = {side: "torch" for side in SIDES if side.startswith("torch")}
+_TOGETHER = ("torch vmap", "torch vmap in 2", "torch vmap compiled")
+
+
+def left_out(size: str) -> tuple[str, ...]:
+    """Sides that cannot do the work: vmap and the compiler of PyTorch with its LSTM and GRU; vmap of one network."""
+    asked = SIZES[size]
+    if asked["kind"] != "transformer":
+        return (*_TOGETHER, "torch compiled", "torch compiled 2 threads")
+    return _TOGETHER if asked["members"] == 1 else ()

@@ -34,7 +34,7 @@ ABOUT = {
     "rows": ("training rows of 20 columns", "1", "2 networks 20-64-64-1, batches of 256"),
     "recurrent": ("steps of a sequence", "1", "2 GRUs of 64 units, batches of 32"),
     "attention": ("places of a sequence", "operations", "2 transformer blocks of 64, batches of 32"),
-    "devices": ("virtual devices", "-1 up to the cores, then 0", "64 networks of 64-128-128-10, digits"),
+    "devices": ("virtual devices", "none beyond the cores", "64 networks of 64-128-128-10, digits"),
 }
 _SIZES = {
     "members": [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
@@ -146,7 +146,7 @@ def operations(curve: str, size: int) -> float:
         return 64 * size + size * size + 10 * size
     if curve == "attention":
         return size * (12 * 64 * 64 + 2 * 64 * size)
-    return size
+    return 1 / min(size, os.cpu_count() or 1) if curve == "devices" else size
 
 
 def slope(points: list[dict[str, float]], field: str = "least") -> float:
@@ -214,7 +214,9 @@ def draw(curves: dict[str, Any], path: Path) -> None:
             "size:Q",
             title=ABOUT[name][0],
             scale=alt.Scale(type="log", domain=[min(sizes) / 1.1, max(sizes) * 1.1], nice=False),
-            axis=alt.Axis(values=sizes[:: 1 if len(sizes) < 7 else 2], format="~s"),
+            axis=alt.Axis(
+                values=sizes[:: 1 if len(sizes) < 7 else 2], format="~s" if max(sizes) > 9999 else "d"
+            ),
         )
         low, high = min(heights) / 1.3, max(heights) * 1.3
         scale = alt.Scale(type="log", domain=[low, high], nice=False)
@@ -230,17 +232,14 @@ def draw(curves: dict[str, Any], path: Path) -> None:
                 x=x, y=y("median:Q")
             ),
         ]
-        if name != "devices":
-            line = base.mark_line(color=TRAINING, strokeDash=[4, 4], clip=True)
-            layers.insert(0, line.encode(x=x, y=y("expected:Q")))
+        line = base.mark_line(color=TRAINING, strokeDash=[4, 4], clip=True)
+        layers.insert(0, line.encode(x=x, y=y("expected:Q")))
         said = f"slope {curve['slope']:.2f}, expected {curve['expected']:.2f}"
-        if name == "devices":
-            said = f"{os.cpu_count()} cores"
         title = alt.TitleParams(
             name, subtitle=[ABOUT[name][2], said], anchor="start", fontSize=14, fontWeight="normal"
         )
         charts.append(alt.layer(*layers).properties(width=230, height=200, title=title))
-    spec = alt.concat(*charts, columns=3, spacing=28).to_dict(validate=False)
+    spec = alt.concat(*charts, columns=4, spacing=28).to_dict(validate=False)
     spec["config"] = {**config(), "background": "white"}
     spec["config"]["padding"] = 12
     path.write_text(vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=vega_lite()), encoding="utf-8")

@@ -188,7 +188,7 @@ def test_a_file_too_large_is_streamed_by_itself(table, tmp_path, monkeypatch):
 
 def test_fit_and_predict_from_the_command_line(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(process, "configure", lambda: None)  # the process belongs to the tests
+    monkeypatch.setattr(process, "configure", lambda **together: None)  # the process belongs to the tests
     sets = ["samples=1", "recipe.epochs=2", "window_rows=400", "baselines=false"]
     options = ["--model", "linear", *(part for change in sets for part in ("--set", change))]
     assert command(["fit", str(table), "--target", "y", "--stream", *options, "--out", "run", "--quiet"]) == 0

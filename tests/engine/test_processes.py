@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.study.conftest import small_grid
 
 import fathom as fm
 from fathom.engine import hosts
 from fathom.errors import RunError
+from study.conftest import small_grid
 
 from . import test_shared_batches, test_windows
 from .test_checkpoint import everything, run
@@ -36,10 +36,10 @@ fm.configure(coordinator=f"127.0.0.1:{port}", processes=2, process=process)
 TOGETHER = """
 from fathom.engine import hosts
 from fathom.errors import RunError
-from tests.engine import test_shared_batches, test_windows
-from tests.engine.test_checkpoint import everything, run
-from tests.engine.test_processes import RUNGS, digest, member_numbers
-from tests.study.conftest import small_grid
+from engine import test_shared_batches, test_windows
+from engine.test_checkpoint import everything, run
+from engine.test_processes import RUNGS, digest, member_numbers
+from study.conftest import small_grid
 
 result = small_grid(rungs=RUNGS).run(folders[0], baselines=False)
 population = run()
@@ -66,8 +66,8 @@ except RunError as error:
 """
 # Slow enough to be killed on the way; it says how far it is.
 SLOW = """
-from tests.engine.test_processes import RUNGS
-from tests.study.conftest import small_grid
+from engine.test_processes import RUNGS
+from study.conftest import small_grid
 
 def slowly(event):
     if event["event"] == "epoch":
@@ -96,7 +96,7 @@ def free_port():
 
 
 def environment(**variables):
-    tests = Path(__file__).parents[2]
+    tests = Path(__file__).parents[1]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(fm.__file__).parents[1]), str(tests)]),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from .. import process
+from .. import native, process
 from ..look import format_bytes, format_count
 from .common import PLAIN, Common, verb
 from .terminal import print_json, print_table, say
@@ -48,6 +48,7 @@ def info(
         ("machine", f"{shown['machine']}, {shown['cores']} cores to use"),
         ("devices", ", ".join(shown["devices"])),
         ("members in a lane", ", ".join(lanes)),
+        ("native code", "ready" if shown["native"] else "none: no C++ compiler, or FATHOM_NATIVE is empty"),
         ("planner's rules", shown["rules"]["from"]),
         ("cache", cache["folder"] or "none: the cache folder cannot be written; FATHOM_CACHE names another"),
         ("", f"{format_count(cache['programs'])} programs, {format_bytes(cache['bytes'])}"),
@@ -81,6 +82,7 @@ def gather(settings: process.ProcessSettings) -> dict[str, Any]:
         "cores": process.usable_cores(),
         "devices": [f"{device.platform}:{device.id} ({device.device_kind})" for device in devices],
         "lanes": widths,
+        "native": native.ready(),
         "rules": dataclasses.asdict(rules())
         | {"from": f"measured here: {rules_file()}" if rules_file().exists() else "as Fathom has them"},
         "cache": _cache(settings),

@@ -1,8 +1,11 @@
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import fathom as fm
+from fathom.engine.memory import Memory
 from fathom.errors import UsageError
 from fathom.models import MLP, Linear
 from fathom.study.defaults import FOLDS_BELOW, default_recipe
@@ -57,7 +60,10 @@ def test_settings_say_the_same_study():
     study = small_grid(metric="log_loss", split_seed=3, test=0.3, scaling="zca")
     again = fm.Study.from_settings(study.to_settings())
     assert again.to_settings() == study.to_settings()
-    assert str(again.plan()) == str(study.plan())  # nan, what is not measured yet, is unequal to itself
+    plans = [
+        str(dataclasses.replace(one.plan(), memory=Memory())) for one in (again, study)
+    ]  # a plan may hold nan
+    assert plans[0] == plans[1]  # of the memory it depends on this process, and on where NumPy put the rows
     np.testing.assert_array_equal(again.split.test, study.split.test)
 
 

@@ -119,6 +119,7 @@ class Cohort:
         self._pairs = {pair: 0 if shared else index for index, pair in enumerate(pairs)}
         self._depth = block_lanes(len(spec.members), self.kind.width, self._spread)
         self._blocks: list[_Block] = []
+        self._ahead: tuple[int, Any] | None = None  # a call, and the orders of its rows
         self._where = np.zeros(0, dtype=int)
         self._place(np.arange(len(spec.members)))
 
@@ -223,21 +224,27 @@ class Cohort:
         leaves, tree = jax.tree.flatten(slots)
         return jax.tree.unflatten(tree, hosts.drain(leaves))
 
-    def _orders(self) -> tuple[Any, Any]:
-        """The order of the rows for each (seed, fold) still needed, and where the run is, on the devices."""
+    def _orders(self, ahead: int = 0) -> tuple[Any, Any]:
+        """The order of the rows for each (seed, fold) still needed, and where the run is, on the devices.
+
+        `ahead` is how many calls from the next one; several windows are not read ahead.
+        """
+        number, epoch = self.number + ahead, self.epoch + ahead
+        if self._ahead is not None and self._ahead[0] == number:
+            return self._ahead[1]
         length = self.kind.steps * self.kind.batch
         spec, host = self.spec, self.feed.host
         steps = host.call_steps(spec.batch_size)
         filled = steps * self.kind.batch  # where there is room for more, the rest is never read
         if host.windows is not None:
-            orders = host.windows.order(self.number, length)[None]
+            orders = host.windows.order(number, length)[None]
         else:
             # A power of two, so that a study of a few seeds more or fewer runs the same program.
             orders = np.zeros((power_of_two(len(self._pairs)), length), dtype=np.int32)
             needed = {(int(spec.seeds[m]), int(spec.folds[m])) for m in self.alive}
             for seed, fold in needed:
-                orders[self._pairs[seed, fold], :filled] = epoch_order(host, seed, fold, self.epoch, filled)
-        now = np.array([self.epoch, self.number * steps, steps], np.int32)
+                orders[self._pairs[seed, fold], :filled] = epoch_order(host, seed, fold, epoch, filled)
+        now = np.array([epoch, number * steps, steps], np.int32)
         return put(self.mesh, orders, REPLICATED), put(self.mesh, now, REPLICATED)
 
     def advance(self) -> EpochReport | None:
@@ -251,6 +258,8 @@ class Cohort:
             slots, report = program(*self._arguments(block, orders, now))
             block.slots = self._waiting(slots)
             reports.append(report)
+        if self.feed.host.windows is None and self.epoch + 1 < self.spec.epochs:  # while the devices work
+            self._ahead = (self.number + 1, self._orders(ahead=1))
         # Fetched once all are under way, so that no device waits for another between two blocks.
         joined = self._by_member(hosts.fetch(reports))
         train = {name: value + self.sums.get(name, 0) for name, value in joined.pop("train").items()}

@@ -204,18 +204,17 @@ class Training:
         self._release(cohort)
 
     def _record(self, cohort: Cohort, report: EpochReport) -> None:
-        values, stopped = report.values, []
+        values, stopped = {name: column.tolist() for name, column in report.values.items()}, []
         for i, member in enumerate(report.members.tolist()):
             record = self.records[member]
             if record.status != "training":
                 continue
             record.epochs = report.epoch + 1
-            record.score, record.last_loss = float(values["score"][i]), float(values["last_loss"][i])
-            record.best_epoch = int(values["best_epoch"][i])
+            record.score, record.last_loss = values["score"][i], values["last_loss"][i]
+            record.best_epoch = values["best_epoch"][i]
             if record.best_epoch >= 0:
-                record.best_score = float(values["best_score"][i])
-                record.best_loss = float(values["best_loss"][i])
-            record.diverged_step = int(values["diverged"][i])
+                record.best_score, record.best_loss = values["best_score"][i], values["best_loss"][i]
+            record.diverged_step = values["diverged"][i]
             if record.diverged_step >= 0:
                 record.status = "diverged"
                 self.emit("diverged", member=member, step=record.diverged_step, last_loss=record.last_loss)

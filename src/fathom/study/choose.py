@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..engine.training import MemberRecord
-from ..objectives import log_softmax
 from .members import Member
 
 _MOST = 1e6  # of a logit
@@ -120,15 +119,26 @@ def temperature(
     logits = np.nan_to_num(
         logits, nan=0.0, posinf=_MOST, neginf=-_MOST
     )  # a probability of 0 has the logarithm -inf
-    said, added = logits[np.arange(len(targets)), targets], np.array(shift) if shift else 0.0
+    shares = np.ones(len(targets)) if weight is None else weight
+    shares = shares / shares.sum()
+    said, added = shares @ logits[np.arange(len(targets)), targets], np.array(shift) if shift else 0.0
 
-    def slope(sharpness: float) -> float:
-        """Of the loss with respect to 1 / T; it only grows, for the loss is convex in 1 / T."""
-        p = np.exp(log_softmax(logits * sharpness + added))
-        return float(np.average((p * logits).sum(axis=1) - said, weights=weight))
+    def slope(sharpness: float) -> tuple[float, float]:
+        """Of the loss with respect to 1 / T, which only grows, for the loss is convex in 1 / T; and its own slope."""
+        z = logits * sharpness + added
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p *= (shares / p.sum(axis=1))[:, None]
+        weighted = p * logits
+        means = weighted.sum(axis=1)
+        spread = np.vdot(weighted, logits) - np.vdot(means, means / np.maximum(shares, 1e-300))
+        return float(means.sum() - said), float(spread)
 
-    low, high = -math.log(20.0), -math.log(0.05)
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        low, high = (low, middle) if slope(math.exp(middle)) > 0 else (middle, high)
-    return math.exp(-(low + high) / 2)
+    low, high, sharpness, step = 0.05, 20.0, 1.0, math.inf
+    while high / low > 1 + 1e-4 and abs(step / sharpness - 1) > 1e-3:
+        error, bend = slope(sharpness)
+        low, high = (low, sharpness) if error > 0 else (sharpness, high)
+        step = (
+            sharpness - error / bend if bend > 0 else 0.0
+        )  # Newton's; the middle where that leaves the ends
+        step, sharpness = sharpness, step if low < step < high else math.sqrt(low * high)
+    return 1 / sharpness

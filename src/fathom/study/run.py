@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -491,13 +492,14 @@ class _Story:
         self._runner.tell(**event)
 
     def _epoch(self, report: Any) -> None:
-        columns = {**report.values, **{f"train_{n}": v for n, v in report.train.items()}}
-        columns.update({f"validation_{name}": value for name, value in report.validation.items()})
-        columns.update({f"measured_{name}": value for name, value in report.measured.items()})
-        for place, member in enumerate(report.members.tolist()):
-            values = {name: column[place] for name, column in columns.items()}
-            self._stream.write(event="epoch", epoch=report.epoch, member=member, **values)
         numbers = report.members.tolist()
+        if self._stream.saved:
+            columns = {**report.values, **{f"train_{n}": v for n, v in report.train.items()}}
+            columns.update({f"validation_{name}": value for name, value in report.validation.items()})
+            columns.update({f"measured_{name}": value for name, value in report.measured.items()})
+            for member, *row in zip(numbers, *(column.tolist() for column in columns.values()), strict=True):
+                values = dict(zip(columns, row, strict=True))
+                self._stream.write(event="epoch", epoch=report.epoch, member=member, **values)
         self._scores.update(zip(numbers, report.values["best_score"].tolist(), strict=True))
         self._best = self._best_candidate()
         self._done += len(numbers)
@@ -517,8 +519,8 @@ class _Story:
         groups: dict[int, list[float]] = {}
         for member, score in self._scores.items():
             groups.setdefault(self._members[member].candidate, []).append(score)
-        means = [mean for group in groups.values() if np.isfinite(mean := np.mean(group))]
-        return float((max if self._rising else min)(means)) if means else self._best
+        means = [mean for group in groups.values() if math.isfinite(mean := sum(group) / len(group))]
+        return (max if self._rising else min)(means) if means else self._best
 
     def finish(self, records: Mapping[int, MemberRecord]) -> None:
         """End the stream with what became of each member."""

@@ -160,6 +160,11 @@ class Stream:
             os.truncate(path, size)
             self._file.seek(0, os.SEEK_END)
 
+    @property
+    def saved(self) -> bool:
+        """Whether every line is kept; without a file those of epochs are not."""
+        return self._file is not None
+
     def write(self, **values: Any) -> None:
         """Add a line; numbers that are not finite become null."""
         if self._file is not None:

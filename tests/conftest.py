@@ -63,6 +63,20 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="module")
+def native_code():
+    """Native code, built into the cache of the tests."""
+    from fathom import native
+    from fathom.process import cache_root
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(native.FOLDER, str(cache_root(os.environ) / "native"))
+        native.ready.cache_clear()
+        assert native.ready()
+        yield
+    native.ready.cache_clear()
+
+
+@pytest.fixture(scope="module")
 def browser():
     """Headless Chromium; skips with what is missing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")

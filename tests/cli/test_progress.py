@@ -15,6 +15,9 @@ class Plan(SimpleNamespace):
     def __str__(self):
         return "8 members (8 candidates x 1 seed x 1 fold) in 1 program on 2 devices\n  more"
 
+    def explain(self):
+        return f"{self}\n    because"
+
 
 DATA = {
     "event": "data",
@@ -28,7 +31,11 @@ DATA = {
 }
 PLANNED = {"event": "plan", "plan": Plan(members=8, cohorts=[SimpleNamespace(epochs=10)])}
 COMPILING = {"event": "compile", "state": "start", "programs": 2}
-COMPILED = {"event": "compile", "state": "end", "programs": 2, "seconds": 3.2}
+MADE = [
+    {"cohort": "mlp 8", "name": "epoch", "read": False, "traced": 0.2, "compiled": 3.0, "stored": True},
+    {"cohort": "mlp 8", "name": "init", "read": True, "traced": 0.0, "compiled": 0.1, "stored": True},
+]
+COMPILED = {"event": "compile", "state": "end", "programs": 2, "seconds": 3.2, "made": MADE}
 
 
 def epoch(number, *, alive=8, best=0.9, progress=None, examples=1000, loss=(0.5, 0.7, np.nan, 0.6)):
@@ -197,3 +204,13 @@ def test_the_live_table_fits_its_terminal_and_leaves_it_clean(width):
     assert "best balanced_accuracy  0.9877" in picture
     assert "10 %" in picture
     assert "\x1b[?25h" in written(console)  # the cursor is shown again
+
+
+def test_explained_the_whole_plan_and_every_program_are_told():
+    state = State("accuracy", Clock(), explained=True)
+    assert next(state.take(PLANNED)).endswith("because")
+    list(state.take(COMPILING))
+    traced, read, _ = state.take(COMPILED)
+    took = [line.replace(THIN_SPACE, " ") for line in (traced, read)]
+    assert took[0] == "  mlp 8, an epoch of training, then validation: traced in 0.2 s, compiled in 3.0 s, kept on disk"
+    assert took[1] == "  mlp 8, making its members: read from disk in 0.1 s"

@@ -128,9 +128,11 @@ def test_the_plan_is_shown_without_training(fathom, tmp_path, monkeypatch):
         "--folds",
         "2",
         "--plan-only",
+        "--explain",
     )
     assert ended.code == 0
     assert ended.out.startswith("4 members (2 candidates x 1 seed x 2 folds)")
+    assert "no native code: it does not know model='Linear'" in ended.out
     assert not (tmp_path / "runs").exists()
 
 

@@ -1,6 +1,5 @@
 """Fused steps: native code against the learner's own step, one batch after another."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from fathom.engine import fused
 from fathom.engine.learner import LearnerSpec, functions_for
 from fathom.models import MLP
 from fathom.objectives import LOSSES
-from fathom.process import cache_root
 from fathom.task import Task
 
 COMPILER = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
@@ -34,19 +32,8 @@ SETTINGS = {
     "target_scale": 1.0,
     "total_steps": 20.0,
 }
+pytestmark = pytest.mark.usefixtures("native_code")
 CLASSES, NUMBERS = Task.classification(7, 3), Task.regression(7)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def built():
-    """Native code, built into the cache of the tests."""
-    before = os.environ.get(native.FOLDER)
-    os.environ[native.FOLDER] = str(cache_root(os.environ) / "native")
-    native.ready.cache_clear()
-    assert native.ready()
-    yield
-    os.environ.pop(native.FOLDER) if before is None else os.environ.update({native.FOLDER: before})
-    native.ready.cache_clear()
 
 
 def world(task, rows=40, folds=1, weighted=False):
@@ -109,7 +96,7 @@ CASES = {
 def test_the_steps_are_those_of_the_learner(name):
     task, model, words, numbers = CASES[name]
     spec = LearnerSpec(model, task, **words)
-    assert fused.fits(spec)
+    assert not fused.misfit(spec)
     ours, losses, theirs, told = both(spec, {**SETTINGS, **numbers}, world(task), ROWS)
     np.testing.assert_allclose(losses, told, rtol=2e-5, atol=1e-6)
     same(ours, theirs)

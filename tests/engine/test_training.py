@@ -148,14 +148,15 @@ def test_cohorts_that_share_their_programs_compile_them_once():
     short = dataclasses.replace(spec([0.1, 0.2]), functions=functions)
     long = dataclasses.replace(spec([0.3, 0.4], first=2, epochs=7), functions=functions)
     training = Training([short, long], FEED, {m: m for m in range(4)})
-    assert training.compile() > 0
+    seconds, made = training.compile()
+    assert seconds > 0 and [one.name for _, one in made] == ["epoch", "init"]
     programs = training.cohorts[0].programs
     assert training.cohorts[1].programs is programs
     assert (programs.init.count, programs.epoch.count) == (1, 1)
     records = training.run()
     assert [record.epochs for record in records.values()] == [4, 4, 7, 7]
     assert (programs.init.count, programs.epoch.count) == (1, 1)
-    assert training.compile() == 0
+    assert training.compile() == (0, [])
 
 
 def test_a_program_is_compiled_once_however_many_ask_at_once():
@@ -171,4 +172,23 @@ def test_a_program_is_compiled_once_however_many_ask_at_once():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = list(pool.map(program, [jnp.float32(n) for n in range(4)]))
     assert [float(value) for value in found] == [0, 2, 4, 6]
-    assert (len(traced), program.count) == (1, 1)
+    assert (len(traced), program.count, len(program.made)) == (1, 1, 1)
+
+
+def test_a_program_that_cannot_be_traced_says_so_to_all_and_may_be_tried_again():
+    """Oracle: the function's own error."""
+    fine = []
+
+    def maybe(x):
+        time.sleep(0.1)
+        if not fine:
+            raise RuntimeError("not today")
+        return x + 1
+
+    program = Program("maybe", maybe)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for told in [pool.submit(program, jnp.float32(1)) for _ in range(2)]:
+            with pytest.raises(RuntimeError, match="not today"):
+                told.result()
+    fine.append(1)
+    assert float(program(jnp.float32(1))) == 2

@@ -95,6 +95,9 @@ def fit(
         str | None, Parameter(help="Tell a tracker of the run: tensorboard, mlflow or wandb.")
     ] = None,
     plan_only: Annotated[bool, Parameter(negative=(), help="Print what would be trained, and stop.")] = False,
+    explain: Annotated[
+        bool, Parameter(negative=(), help="Say what is compiled, why, and what it took.")
+    ] = False,
     processes: Processes = ALONE,
     common: Common = PLAIN,
 ) -> None:
@@ -111,7 +114,7 @@ def fit(
     if plan_only:
         plan = study.plan(cost)
         if speaks():
-            print_json(plan.to_dict()) if common.json else say(str(plan))
+            print_json(plan.to_dict()) if common.json else say(plan.explain() if explain else str(plan))
         return
     folder = run_folder(out, settings)
 
@@ -125,7 +128,7 @@ def fit(
         with _said_in_a_line():
             return study.run(folder, cost, callbacks=callbacks, **options)
 
-    watch(folder, study.task.metric, common, run)
+    watch(folder, study.task.metric, common, run, explain)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,13 @@ def speaks() -> bool:
     return hosts.first()
 
 
-def watch(folder: Path, metric: str, common: Common, work: Callable[[list[Any]], "Result"]) -> None:
+def watch(
+    folder: Path,
+    metric: str,
+    common: Common,
+    work: Callable[[list[Any]], "Result"],
+    explained: bool = False,
+) -> None:
     """Do the work of a run, show its progress on standard error, then its answer on standard output.
 
     Args:
@@ -36,12 +42,14 @@ def watch(folder: Path, metric: str, common: Common, work: Callable[[list[Any]],
         metric: the metric's name.
         common: the options of every verb.
         work: does it, given the callbacks.
+        explained: whether to say why its programs are what they are, and how they came to be.
 
     Raises:
         Stopped: on Ctrl-C, with the words how to go on.
     """
     try:
-        with Progress(metric, None if common.quiet or not speaks() else console(stderr=True)) as progress:
+        out = None if common.quiet or not speaks() else console(stderr=True)
+        with Progress(metric, out, explained=explained) as progress:
             result = work([progress])
     except KeyboardInterrupt:
         raise Stopped(_how_to_go_on(folder)) from None

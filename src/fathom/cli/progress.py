@@ -22,16 +22,34 @@ _REFRESH = 4  # live pictures a second
 Event = Mapping[str, Any]
 
 
+_DOES = {
+    "init": "making its members",
+    "epoch": "an epoch of training, then validation",
+    "window": "training on a window of rows",
+}
+
+
+def _how_made(program: Event) -> str:
+    """How a program came to be."""
+    seconds = format_seconds(program["compiled"])
+    how = f"read from disk in {seconds}"
+    if not program["read"]:
+        kept = "kept on disk" if program["stored"] else "left to JAX's own cache"
+        how = f"traced in {format_seconds(program['traced'])}, compiled in {seconds}, {kept}"
+    return f"  {program['cohort']}, {_DOES[program['name']]}: {how}"
+
+
 class State:
     """Where a run is, from its events alone.
 
     Args:
         metric: the metric's name.
         clock: seconds that only ever grow.
+        explained: whether to say why the programs are what they are, and how they came to be.
     """
 
-    def __init__(self, metric: str, clock: Callable[[], float] = time.monotonic):
-        self.metric, self.clock = metric, clock
+    def __init__(self, metric: str, clock: Callable[[], float] = time.monotonic, explained: bool = False):
+        self.metric, self.clock, self._explained = metric, clock, explained
         self.started = clock()
         self.phase = "opening the data"
         self.members = self.alive = self.diverged = self.epoch = self.epochs = 0
@@ -73,7 +91,7 @@ class State:
         plan = event["plan"]
         self.members = self.alive = plan.members
         self.epochs = max(cohort.epochs for cohort in plan.cohorts)
-        yield str(plan).partition("\n")[0]
+        yield plan.explain() if self._explained else str(plan).partition("\n")[0]
 
     def _on_compile(self, event: Event) -> Iterator[str]:
         programs = event["programs"]
@@ -82,6 +100,8 @@ class State:
             return
         self.phase = "training" if self.members else "measuring the speed"
         self._since = self.clock()
+        if self._explained:
+            yield from map(_how_made, event["made"])
         if event["seconds"] >= 0.5:
             yield f"compiled {programs} program{'s' * (programs != 1)} in {format_seconds(event['seconds'])}"
 
@@ -169,10 +189,17 @@ class Progress:
         metric: the metric's name.
         out: where to write; None shows nothing.
         clock: seconds that only ever grow.
+        explained: whether to say why the programs are what they are, and how they came to be.
     """
 
-    def __init__(self, metric: str, out: Console | None, clock: Callable[[], float] = time.monotonic):
-        self.state = State(metric, clock)
+    def __init__(
+        self,
+        metric: str,
+        out: Console | None,
+        clock: Callable[[], float] = time.monotonic,
+        explained: bool = False,
+    ):
+        self.state = State(metric, clock, explained)
         self._out = out
         self._live: Live | None = None
         self._shown = -math.inf

@@ -15,7 +15,7 @@ from .device_feed import DeviceFeed
 from .feed import Feed, epoch_order
 from .functions import Functions
 from .lanes import power_of_two
-from .program import REPLICATED, LaneKind, Program, Programs, device_mesh, programs_for, put
+from .program import REPLICATED, LaneKind, Made, Program, Programs, device_mesh, programs_for, put
 
 EMPTY = -1
 _BLOCK = 16
@@ -198,9 +198,9 @@ class Cohort:
         return (programs.epoch,) if self.feed.host.calls == 1 else (programs.epoch, programs.window)
 
     @property
-    def compilations(self) -> int:
-        """How many programs have been compiled."""
-        return self.programs.init.count + sum(program.count for program in self._trainers)
+    def made(self) -> list[Made]:
+        """How each program that has been made came to be."""
+        return [made for program in (self.programs.init, *self._trainers) for made in program.made]
 
     @property
     def number(self) -> int:

@@ -24,25 +24,28 @@ _ACTIVE = frozenset({"label_smoothing", "dropout"})
 _CLIPS = ("global_norm", "none")
 
 
-def fits(spec: "LearnerSpec") -> bool:
-    """Whether native code knows all that the members of a spec do."""
+def misfit(spec: "LearnerSpec") -> str:
+    """What of a spec's members native code does not know; "" if it knows all that they do."""
     model = spec.architecture
-    return (
-        type(model) is MLP
-        and (model.activation == "relu" or model.depth == 0)
-        and spec.loss is None
-        and spec.task.loss in _TARGETS
-        and spec.optimizer == "adamw"
-        and spec.clip_by in _CLIPS
-        and spec.schedule != "plateau"
-        and spec.active <= _ACTIVE
-        and not spec.blanks
-    )
+    if type(model) is not MLP:
+        return f"model={type(model).__name__!r}"
+    known = {
+        "activation": model.activation == "relu" or model.depth == 0,
+        "optimizer": spec.optimizer == "adamw",
+        "clip_by": spec.clip_by in _CLIPS,
+        "schedule": spec.schedule != "plateau",
+        "loss": spec.loss is None and spec.task.loss in _TARGETS,
+    }
+    own = "of your own" if spec.loss is not None else spec.task.loss
+    values = {**vars(spec), "activation": model.activation, "loss": own}
+    strange = [f"{name}={values[name]!r}" for name, good in known.items() if not good]
+    strange += [*sorted(spec.active - _ACTIVE), *(["blank inputs"] if spec.blanks else [])]
+    return ", ".join(strange)
 
 
 def steps_of(spec: "LearnerSpec", network: "Network") -> Any:
     """The steps of a spec's members as `Functions.steps`; None where native code does not fit."""
-    return functools.partial(_steps, spec, network) if fits(spec) else None
+    return None if misfit(spec) else functools.partial(_steps, spec, network)
 
 
 def _steps(

@@ -7,9 +7,12 @@ when members are dropped the same program does less work. Within a lane the memb
 `jax.vmap`; a lane of width 1 has no member axis at all, which keeps a larger network's arrays in cache.
 """
 
+import concurrent.futures
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -68,6 +71,25 @@ def device_mesh(devices: tuple[Any, ...]) -> Mesh:
     return Mesh(np.array(devices), ("device",))
 
 
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """How a program came to be.
+
+    Attributes:
+        name: the program's.
+        read: whether it was read from disk, as it was compiled before.
+        traced: seconds of Python that turned the function into a program.
+        compiled: seconds of the compiler, or of reading.
+        stored: whether the next process can read it from disk.
+    """
+
+    name: str
+    read: bool
+    traced: float
+    compiled: float
+    stored: bool
+
+
 class Program:
     """A function compiled once for each set of argument shapes, and counted.
 
@@ -92,7 +114,9 @@ class Program:
         options = {"xla_backend_optimization_level": effort} if effort < MOST_EFFORT else None
         function = program_store.named(function, name, self._described)
         self._jitted = jax.jit(function, donate_argnums=donate, compiler_options=options)
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._compiled: dict[Any, concurrent.futures.Future[Callable[..., Any]]] = {}
+        self._lock = threading.Lock()
+        self.made: list[Made] = []
 
     def compiled(self, *args: Any) -> Callable[..., Any]:
         """The executable for arguments of these shapes, made now if it is new."""
@@ -105,17 +129,48 @@ class Program:
         """
         leaves, tree = jax.tree.flatten(args)
         shapes = (tree, tuple((np.shape(a), np.dtype(a.dtype), a.sharding) for a in leaves))
-        if shapes not in self._compiled and (stored := program_store.fetch(self._described, args)):
-            self._compiled[shapes] = stored
-        if shapes in self._compiled:
-            return lambda: self._compiled[shapes]
-        lowered = self._jitted.lower(*args)
+        with self._lock:
+            found = self._compiled.get(shapes)
+            if found is not None:
+                return found.result  # which waits where another thread compiles it
+            found = self._compiled[shapes] = concurrent.futures.Future()
+        try:
+            make = self._trace(args)
+        except BaseException as error:
+            self._fail(shapes, error)
+            raise
 
         def compile() -> Callable[..., Any]:
-            self._compiled[shapes] = program_store.compiled(self._described, lowered, args)
-            return self._compiled[shapes]
+            try:
+                found.set_result(make())
+            except BaseException as error:
+                self._fail(shapes, error)
+                raise
+            return found.result()
 
         return compile
+
+    def _trace(self, args: Sequence[Any]) -> Callable[[], Callable[..., Any]]:
+        """What gives the executable: read from disk now, or to be compiled from what is traced now."""
+        start = time.perf_counter()
+        if stored := program_store.fetch(self._described, args):
+            self.made.append(Made(self.name, True, 0.0, time.perf_counter() - start, True))
+            return lambda: stored
+        lowered = self._jitted.lower(*args)
+        traced = time.perf_counter() - start
+
+        def compile() -> Callable[..., Any]:
+            start = time.perf_counter()
+            made = program_store.compiled(self._described, lowered, args)
+            seconds, kept = time.perf_counter() - start, program_store.stored(self._described, args)
+            self.made.append(Made(self.name, False, traced, seconds, kept))
+            return made
+
+        return compile
+
+    def _fail(self, shapes: Any, error: BaseException) -> None:
+        """Tell who waits for a program that it failed; the next who asks tries again."""
+        self._compiled.pop(shapes).set_exception(error)
 
     def is_stored(self, *shapes: Any) -> bool:
         """Whether the program for arguments of these shapes is on disk."""

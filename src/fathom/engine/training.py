@@ -19,6 +19,7 @@ from .checkpoint import Checkpoint
 from .cohort import Cohort, CohortSpec, EpochReport
 from .device_feed import DeviceFeed
 from .feed import Feed
+from .program import Made
 from .rungs import Rung, survivors
 
 _COMPILERS = 2  # cohorts whose programs are compiled at a time
@@ -116,17 +117,22 @@ class Training:
         self._checkpoint, self._save_every, self._saved = checkpoint, save_every, hosts.now()
         self.seconds = 0.0
 
-    def compile(self) -> float:
-        """Make every program ready and every member; returns the seconds it took, 0 if nothing was compiled."""
-        start, before = time.perf_counter(), self._compilations
+    def compile(self) -> tuple[float, list[tuple[str, Made]]]:
+        """Make every program ready and every member.
+
+        Returns:
+            The seconds it took, 0 if no program was new; each new program, with the label of its cohort.
+        """
+        start = time.perf_counter()
+        each = {
+            id(cohort.programs): cohort for cohort in reversed(self.cohorts)
+        }.values()  # cohorts may share them
+        before = [len(cohort.made) for cohort in each]
         with concurrent.futures.ThreadPoolExecutor(_COMPILERS) as pool:
             list(pool.map(Cohort.compile, self.cohorts))
         hosts.meet()  # waiting for another process to compile is no training
-        return time.perf_counter() - start if self._compilations > before else 0.0
-
-    @property
-    def _compilations(self) -> int:
-        return sum(cohort.compilations for cohort in self.cohorts)
+        new = [(c.spec.label, made) for c, n in zip(each, before, strict=True) for made in c.made[n:]]
+        return time.perf_counter() - start if new else 0.0, new[::-1]
 
     def emit(self, kind: str, **values: Any) -> None:
         """Tell every listener."""

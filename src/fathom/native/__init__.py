@@ -58,6 +58,18 @@ def ready() -> bool:
     return library is not None and _load(library)
 
 
+def why_not() -> str:
+    """Why it is not `ready`, in a few words.
+
+    Example:
+        >>> isinstance(why_not(), str)
+        True
+    """
+    if not os.environ.get(FOLDER):
+        return f"fathom.configure() was not called, or {FOLDER} is empty"
+    return "there is no C++ compiler" if _command() is None else "it could not be built or loaded"
+
+
 def _finish(process: "subprocess.Popen[bytes]", made: Path) -> None:
     """Name what was built by the source's digest and its own, so that a file that was cut short is not loaded."""
     try:

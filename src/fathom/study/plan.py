@@ -38,6 +38,7 @@ class CohortPlan:
         seconds_per_epoch: measured seconds of an epoch for one member; nan before it is measured.
         fused: whether native code trains them, all steps of an epoch in one call.
         packed: how small arrays are laid out as one vector (`engine.packing.LIMITS`).
+        reasons: what else was decided about its program, and why, a line each.
     """
 
     label: str
@@ -55,6 +56,7 @@ class CohortPlan:
     seconds_per_epoch: float = math.nan
     fused: bool = False
     packed: tuple[int, int] = LIMITS
+    reasons: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Plan:
         cohorts = []
         for cohort in written["cohorts"]:
             read: dict[str, Any] = {
-                name: tuple(cohort[name]) for name in ("noise", "packed") if name in cohort
+                name: tuple(cohort[name]) for name in ("noise", "packed", "reasons") if name in cohort
             }
             read["seconds_per_epoch"] = cohort["seconds_per_epoch"] or math.nan
             cohorts.append(CohortPlan(**{**cohort, **read}))
@@ -134,6 +136,13 @@ class Plan:
         return cls(**{**written, **read, "memory": memory, "seconds": written["seconds"] or math.nan})
 
     def __str__(self) -> str:
+        return self._text(reasons=False)
+
+    def explain(self) -> str:
+        """The plan with the reasons for what each program is."""
+        return self._text(reasons=True)
+
+    def _text(self, reasons: bool) -> str:
         each = f"{self.candidates} candidates x {self.seeds} seed{'s' * (self.seeds > 1)} x "
         each += f"{self.folds} fold{'s' * (self.folds > 1)}"
         programs = f"{len(self.cohorts)} program{'s' * (len(self.cohorts) > 1)}"
@@ -150,6 +159,7 @@ class Plan:
             )
             if len(self.cohorts) > 1:
                 lines.append(f"    a program of its own because of {cohort.why}")
+            lines += [f"    {reason}" for reason in cohort.reasons if reasons]
         for rung in self.rungs:
             lines.append(f"  after {rung.at:.0%} of the epochs the best {rung.keep} candidates go on")
         if math.isnan(self.seconds):

@@ -28,6 +28,7 @@ from .ensemble import build_predictor
 from .evidence import FOLDER as EVIDENCE
 from .evidence.gather import gather
 from .evidence.passes import training_work
+from .explain import as_event
 from .final import FinalLook, look_at_test_rows
 from .members import CohortMembers, Member
 from .parts import MOST_ROWS, prepare, stand_alone
@@ -295,10 +296,10 @@ class _Runner:
         programs = len(training.cohorts)
         if not self.seconds["compile"]:  # after a rate was measured, the programs are there
             self.tell("compile", state="start", programs=programs)
-        seconds = training.compile()
+        seconds, made = training.compile()
         self.seconds["compile"] += seconds
         if seconds:
-            self.tell("compile", state="end", programs=programs, seconds=seconds)
+            self.tell("compile", state="end", programs=programs, seconds=seconds, made=as_event(made))
 
     def _resolve(self) -> tuple[Resolved, dict[int, float] | None]:
         """What the budget comes to; for a time, from a rate measured on copies."""

@@ -22,6 +22,7 @@ from ..optim import Recipe
 from ..settings import as_range, as_sweep, declarations
 from ..task import Task
 from .defaults import SAMPLES, default_scaling
+from .explain import reasons, why_apart
 from .given import architectures_of, folds_of, metric_of, recipe_of, seeds_of, training_rows_of
 from .inputs import Inputs
 from .members import CohortMembers, Member, candidates_of, cohort_spec, cohorts_of, members_of
@@ -373,7 +374,7 @@ class Study:
         programs = programs_for(spec.functions, tuple(spec.settings), kind, device_mesh(hosts.devices()))
         return CohortPlan(
             label=spec.label,
-            why=_why(index, cohorts),
+            why=why_apart(index, cohorts),
             candidates=len(cohort.candidates),
             members=len(spec.members),
             epochs=spec.epochs,
@@ -387,6 +388,7 @@ class Study:
             seconds_per_epoch=float("nan") if rate is None else rate,
             fused=kind.fused,
             packed=cohort.spec.packed,
+            reasons=reasons(cohort.spec, kind, network_for(cohort.spec).parameters, spec.functions.effort),
         )
 
     def run(
@@ -579,14 +581,3 @@ def _where(source: Any, dataset: Dataset) -> str:
 def _absolute(source: str | Path) -> str:
     """A path that holds from any folder; a name as it is."""
     return str(Path(source).resolve()) if Path(source).exists() else str(source)
-
-
-def _why(index: int, cohorts: Sequence[CohortMembers]) -> str:
-    """The static settings by which a cohort differs from the study's other cohorts."""
-    if len(cohorts) == 1:
-        return "nothing: every member shares it"
-    fields = [{**c.candidates[0].settings()} for c in cohorts]
-    dynamic = {name for name, declared in declarations(Recipe).items() if declared.kind == "dynamic"}
-    mine = fields[index]
-    differing = [n for n in mine if n not in dynamic and any(f.get(n) != mine[n] for f in fields)]
-    return ", ".join(f"{name}={mine[name]}" for name in differing) or "what it draws at random"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fathom
+from broken_off import Killed, killed_at
 from fathom.engine import Rung
 
 from .worlds import member_bits, net_population, regression
@@ -68,18 +69,6 @@ def test_measuring_changes_nothing(width, alone):
     np.testing.assert_array_equal(seen[0]["report"].members, np.arange(40))
 
 
-class Killed(Exception):
-    pass
-
-
-def kill_after(epoch):
-    def listener(event):
-        if event["event"] == "epoch" and event["epoch"] == epoch:
-            raise Killed
-
-    return listener
-
-
 @pytest.mark.parametrize("killed_after", [1, 3])
 def test_after_a_resume(width, alone, tmp_path, killed_after):
     members = np.array(WATCHED)
@@ -92,7 +81,7 @@ def test_after_a_resume(width, alone, tmp_path, killed_after):
             rungs=rungs,
             checkpoint=tmp_path,
             save_every=0,
-            callbacks=[kill_after(killed_after)],
+            callbacks=[killed_at("epoch", killed_after + 1)],
         )
     resumed = run(members, width, rungs=rungs, checkpoint=tmp_path, save_every=0)
     assert repr(resumed.records) == repr(whole.records)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fathom as fm
+from broken_off import Killed, killed_at
 from fathom.engine import lanes
 from fathom.engine.calibrate import CHOICES, Choice, Measured, chosen, fit, keep, loss_of, measure
 from fathom.engine.lanes import Rules, rules, rules_file
@@ -106,22 +107,10 @@ def study():
     return fm.Study("iris", fm.models.MLP(width=8, depth=1, activation="tanh"), recipe, folds=1, rungs=())
 
 
-class Stop(Exception):
-    pass
-
-
-def stop_at(epoch):
-    def listen(event):
-        if event["event"] == "epoch" and event["epoch"] == epoch:
-            raise Stop
-
-    return listen
-
-
 def test_a_run_that_has_begun_keeps_its_lanes_and_layout(tmp_path):
     whole = study().run(tmp_path / "whole", baselines=False)
-    with pytest.raises(Stop):
-        study().run(tmp_path / "broken", baselines=False, save_every=0, callbacks=[stop_at(3)])
+    with pytest.raises(Killed):
+        study().run(tmp_path / "broken", baselines=False, save_every=0, callbacks=[killed_at("epoch", 4)])
     calibrated(Rules(0, 8, (0, 0)))
     assert study().plan().cohorts[0].lane_width == 1 and study().plan().cohorts[0].packed == (0, 0)
     result = fm.resume(tmp_path / "broken")
@@ -150,8 +139,8 @@ def test_a_population_that_has_begun_keeps_its_lanes(tmp_path):
         return population.run({"x": x, "y": 3 * x}, epochs=6, batch_size=16, **options)
 
     whole = run(tmp_path / "whole")
-    with pytest.raises(Stop):
-        run(tmp_path / "broken", [stop_at(3)])
+    with pytest.raises(Killed):
+        run(tmp_path / "broken", [killed_at("epoch", 4)])
     calibrated(Rules(0, 8, (0, 0)))
     np.testing.assert_array_equal(run(tmp_path / "broken").scores, whole.scores)
 

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from broken_off import Killed, killed_at
 from fathom.engine import Rung
 from fathom.engine.program import Program
 
@@ -63,13 +64,11 @@ def test_rungs_and_fewer_survivors_compile_nothing(first, compiled):
 
 
 def test_a_resume_compiles_nothing(first, compiled, tmp_path):
-    def interrupt(event):
-        if event["event"] == "epoch" and event["epoch"] == 1:
-            raise KeyboardInterrupt
-
     population = net_population(learning_rate=np.geomspace(0.001, 0.05, 12), seed=np.arange(12) + 9)
-    with pytest.raises(KeyboardInterrupt):
-        population.run(TRAIN, HELD, **RUN, checkpoint=tmp_path, save_every=0, callbacks=[interrupt])
+    with pytest.raises(Killed):
+        population.run(
+            TRAIN, HELD, **RUN, checkpoint=tmp_path, save_every=0, callbacks=[killed_at("epoch", 2)]
+        )
     result = population.run(TRAIN, HELD, **RUN, checkpoint=tmp_path)
     assert {record.epochs for record in result.records.values()} == {4}
     assert compiled == []

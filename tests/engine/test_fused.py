@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fathom as fm
+from broken_off import Killed, killed_at
 from fathom import native
 from fathom.engine import fused
 from fathom.engine.learner import LearnerSpec, functions_for
@@ -88,6 +89,13 @@ CASES = {
     "smooth": (CLASSES, MLP(width=20), {"active": frozenset({"label_smoothing"})}, {"label_smoothing": 0.2}),
     "dropout": (CLASSES, MLP(width=21, depth=3), {"active": frozenset({"dropout"})}, {"dropout": 0.37}),
     "dropout, numbers": (NUMBERS, MLP(width=48), {"active": frozenset({"dropout"})}, {"dropout": 0.5}),
+    "noise": (CLASSES, MLP(width=20), {"active": frozenset({"input_noise"})}, {"input_noise": 0.3}),
+    "noise, numbers": (
+        NUMBERS,
+        MLP(width=12, depth=1),
+        {"active": frozenset({"input_noise", "dropout"})},
+        {"input_noise": 1.5, "dropout": 0.1},
+    ),
     "dropout of none": (CLASSES, MLP(width=21), {"active": frozenset({"dropout"})}, {"dropout": 0.0}),
 }
 
@@ -188,18 +196,6 @@ def test_a_study_of_fused_members_is_that_of_single_steps(monkeypatch):
             np.testing.assert_allclose(row["last_loss"], other["last_loss"], rtol=1e-3)
 
 
-class Killed(Exception):
-    pass
-
-
-def killed_at(epoch):
-    def listen(event):
-        if event["event"] == "epoch" and event["epoch"] == epoch:
-            raise Killed
-
-    return listen
-
-
 def members(folder: Path) -> str:
     return (folder / "members.jsonl").read_text()
 
@@ -208,7 +204,7 @@ def test_a_run_resumes_bit_for_bit_and_goes_on_where_native_code_is_gone(tmp_pat
     study().run(tmp_path / "whole", baselines=False)
     for name in ("same", "without"):
         with pytest.raises(Killed):
-            study().run(tmp_path / name, baselines=False, callbacks=[killed_at(1)], save_every=0)
+            study().run(tmp_path / name, baselines=False, callbacks=[killed_at("epoch", 2)], save_every=0)
     fm.resume(tmp_path / "same")
     assert members(tmp_path / "same") == members(tmp_path / "whole")
     monkeypatch.setattr(native, "ready", lambda: False)

@@ -1,6 +1,7 @@
 """A network, a task and a recipe as one member. Oracle: the bare module under Optax's own AdamW."""
 
 import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -9,10 +10,11 @@ import numpy as np
 import optax
 import pytest
 
+from fathom import nn
 from fathom.engine import Population
 from fathom.engine.feed import Feed
 from fathom.engine.learner import LearnerSpec, functions_for, network_for
-from fathom.models import MLP
+from fathom.models import MLP, FromModule
 from fathom.optim import Recipe
 from fathom.settings import names_of
 from fathom.task import Task
@@ -116,10 +118,45 @@ def test_equal_specs_share_their_functions():
     assert functions_for(dataclasses.replace(SPEC, optimizer="sgd")) is not functions_for(SPEC)
 
 
-def test_many_rows_are_taken_in_chunks():
-    """Oracle: the same rows a few at a time."""
-    functions, network = functions_for(SPEC), network_for(SPEC)
-    member = functions.init(jax.random.key(0), {name: jnp.float32(v) for name, v in NUMBERS.items()})
-    x = np.random.default_rng(2).normal(size=(4096 + 5, 5)).astype(np.float32)
-    run = jax.jit(lambda rows: network.forward(member["params"], member["carried"], member["net"], rows))
-    np.testing.assert_allclose(run(x)[-7:], run(x[-7:]), rtol=1e-5, atol=1e-6)
+class Convolutional(eqx.Module):
+    first: nn.Conv2d
+    head: nn.Linear
+
+    def __call__(self, x, *, inference=False):
+        return self.head(jax.nn.relu(self.first(x, inference=inference)[0]).mean((1, 2)))[0]
+
+
+def convolutional(task, key):
+    return Convolutional(nn.Conv2d(1, 16, 3, key), nn.Linear(16, task.outputs, key))
+
+
+IMAGES = dataclasses.replace(TASK, features=(28, 28, 1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "rows", "passes"),
+    [
+        (SPEC, 4096, 1),
+        (SPEC, 4096 + 5, 2),
+        (LearnerSpec(FromModule(convolutional, batched=True), IMAGES), 75, 3),
+    ],
+)
+def test_many_rows_are_taken_some_at_a_time(spec, rows, passes):
+    """Oracle: the module on all rows at once."""
+    network = network_for(spec)
+    params, carried, state = network.initialize(jax.random.key(0), jnp.float32(1.0))
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(rows, *spec.task.shape)).astype(np.float32))
+    run = functools.partial(network.forward, params, carried, state)
+    at_once = network.module(params, carried)(x, key=None, state=state, inference=True)[0]
+    np.testing.assert_allclose(jax.jit(run)(x), at_once, rtol=1e-5, atol=1e-6)
+    loops = [e for e in jax.make_jaxpr(run)(x).eqns if e.primitive.name == "scan"]
+    assert [e.params["length"] for e in loops] == [passes] * (passes > 1)
+
+
+def test_a_pass_is_as_large_as_a_cache():
+    """Oracle: by hand, what a pass holds of each row."""
+    wide = dataclasses.replace(SPEC, architecture=MLP(width=1024, depth=2))
+    assert network_for(SPEC).rows_at_once == 4096
+    assert network_for(wide).rows_at_once == 256  # two layers of 1,024 numbers, 8 kB
+    images = network_for(LearnerSpec(FromModule(convolutional, batched=True), IMAGES))
+    assert images.rows_at_once == 32  # 16 x 28 x 28 numbers, 50 kB

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import fathom as fm
+from broken_off import Killed, killed_at
 from fathom.engine import hosts
 from fathom.errors import RunError
 from study.conftest import small_grid
@@ -141,15 +142,10 @@ def whole(tmp_path_factory):
 def together(whole, tmp_path_factory):
     """What two processes do; and the folders that they wrote."""
     folders = [tmp_path_factory.mktemp("runs") / name for name in ("new", "resumed")]
-    ended = []
-
-    def stop(event):
-        ended.extend([event] * (event["event"] == "epoch"))
-        if len(ended) == 4:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        small_grid(rungs=RUNGS).run(folders[1], callbacks=[stop], save_every=0, baselines=False)
+    with pytest.raises(Killed):
+        small_grid(rungs=RUNGS).run(
+            folders[1], callbacks=[killed_at("epoch", 4)], save_every=0, baselines=False
+        )
     return finish(start_two(TOGETHER, *folders)), folders
 
 

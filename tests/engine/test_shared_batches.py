@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import fathom as fm
+from broken_off import Killed, killed_at
 from fathom.errors import RunError, UsageError
 
 from .worlds import net_population, regression
@@ -50,13 +51,9 @@ def test_each_device_takes_its_rows_of_a_batch():
 
 
 def test_a_killed_run_goes_on(tmp_path):
-    def stop(event):
-        if event["event"] == "epoch" and event["epoch"] == 3:
-            raise KeyboardInterrupt
-
     expected = run("batch")
-    with pytest.raises(KeyboardInterrupt):
-        run("batch", callbacks=[stop], checkpoint=tmp_path, save_every=0)
+    with pytest.raises(Killed):
+        run("batch", callbacks=[killed_at("epoch", 4)], checkpoint=tmp_path, save_every=0)
     with pytest.raises(RunError, match="holds another population"):
         run("members", checkpoint=tmp_path)
     assert repr(run("batch", checkpoint=tmp_path).records) == repr(expected.records)
@@ -70,14 +67,10 @@ def test_what_cannot_be_shared_is_refused():
 
 
 def test_a_study_shares_its_batches(tmp_path):
-    def stop(event):
-        if event["event"] == "plan":
-            raise KeyboardInterrupt
-
     recipe = fm.Recipe(learning_rate=0.01, epochs=3)
     study = fm.Study("diabetes", fm.models.MLP(width=8, depth=1), recipe, folds=1)
     one, shared = (study.run(shard=shard, baselines=False).summary() for shard in ("members", "batch"))
     np.testing.assert_allclose(shared["test"]["score"], one["test"]["score"], rtol=1e-4)
-    with pytest.raises(KeyboardInterrupt):
-        study.run(tmp_path / "run", shard="batch", callbacks=[stop])
+    with pytest.raises(Killed):
+        study.run(tmp_path / "run", shard="batch", callbacks=[killed_at("plan", 1)])
     assert 'shard = "batch"' in (tmp_path / "run" / "study.toml").read_text()

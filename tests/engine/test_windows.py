@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from broken_off import Killed, killed_at
 from fathom.engine import Rung, cohort
 from fathom.engine.checkpoint import Checkpoint
 from fathom.engine.cohort import CohortSpec
@@ -123,23 +124,12 @@ def test_a_window_is_read_once_for_all_cohorts():
     assert read == list(range(4 * 2 + 1))  # and one ahead
 
 
-class Killed(Exception):
-    """The end of a run that did not end by itself."""
-
-
 @pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
 def test_broken_off_and_resumed(calls, tmp_path):
     more = {"rungs": (Rung(0.5, 2),), "patience": dict.fromkeys(range(8), 2.0)}
     made = specs((0.01, 0.02, 0.3, 0.06), batches=(8, 4))
     whole = train(streamed_feed(3), made, checkpoint=Checkpoint(tmp_path / "whole"), **more)
-    events = []
-
-    def kill(event):
-        events.append(event["event"])
-        if events.count("saving") > calls:
-            raise Killed
-
-    store = Checkpoint(tmp_path / "killed")
+    kill, store = killed_at("saving", calls + 1), Checkpoint(tmp_path / "killed")
     with pytest.raises(Killed):
         train(streamed_feed(3), made, [kill], checkpoint=store, **more)
     resumed = train(streamed_feed(3), made, checkpoint=store, **more)
@@ -155,15 +145,8 @@ def test_the_reports_of_an_epoch_are_the_same_after_a_resume(tmp_path):
     train(streamed_feed(3), specs(), [losses])
     whole, told = told, []
     store = Checkpoint(tmp_path)
-    calls = []
-
-    def kill(event):
-        calls.append(event["event"])
-        if calls.count("window") == 4:
-            raise Killed
-
     with pytest.raises(Killed):
-        train(streamed_feed(3), specs(), [losses, kill], checkpoint=store)
+        train(streamed_feed(3), specs(), [losses, killed_at("window", 4)], checkpoint=store)
     train(streamed_feed(3), specs(), [losses], checkpoint=store)
     np.testing.assert_array_equal(whole, told)
 

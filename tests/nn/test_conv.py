@@ -73,7 +73,11 @@ def test_what_auto_chooses(monkeypatch):
 
     assert chosen((3, 3, 4, 8)) == "patches" and chosen((3, 3, 2, 8), 2) == "patches"
     assert chosen((3, 3, 1, 8), 4) == "shifted" and chosen((3, 3, 1, 8), 4, True) == "shifted"
-    assert chosen((3, 3, 4, 8), inference=True) == "native"
+    assert chosen((3, 3, 8, 8), inference=True) == chosen((3, 3, 4, 64), inference=True) == "native"
+    assert (
+        chosen((3, 3, 2, 8), 2, inference=True) == "native"
+        and chosen((3, 3, 4, 8), inference=True) == "patches"
+    )
     monkeypatch.setattr(conv, "_TILED_ABOVE", 2 * 64 * 9 * 4 * 4 - 1)
     assert chosen((3, 3, 4, 8)) == "tiled"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")

@@ -25,7 +25,7 @@ def small_regression(**more):
 
 def in_a_process_of_its_own(code, *arguments, cwd):
     """Run a program with this library and these tests in reach, whatever the folder."""
-    here = Path(__file__).parents[2], Path(fm.__file__).parents[1]
+    here = Path(__file__).parents[2], Path(__file__).parents[1], Path(fm.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, here))}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fathom as fm
+from broken_off import Killed, killed_at
 from fathom import process
 from fathom.cli.main import run as command
 from fathom.data.stream import load as stream_load
@@ -123,23 +124,12 @@ def test_what_is_told_and_left_behind(whole):
     assert made.streaming.settings == {"stream": True, "window_rows": 300, "epoch_rows": 1200}
 
 
-class Killed(Exception):
-    """The end of a run that did not end by itself."""
-
-
 @pytest.mark.parametrize("window", [1, 6])
 def test_resumed_at_a_window(window, whole, table, tmp_path):
     _, result, folder, _ = whole
-    seen = []
-
-    def kill(event):
-        seen.append(event["event"])
-        if seen.count("window") == window:
-            raise Killed
-
     run = tmp_path / "run"
     with pytest.raises(Killed):
-        study(table).run(run, callbacks=[kill], save_every=0, baselines=False)
+        study(table).run(run, callbacks=[killed_at("window", window)], save_every=0, baselines=False)
     assert (run / "stream" / "rows.json").is_file()
     told = []
     resumed = fm.resume(run, [told.append], data=fm.load(table, "y", stream=True))

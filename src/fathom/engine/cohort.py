@@ -15,7 +15,8 @@ from .device_feed import DeviceFeed
 from .feed import Feed, epoch_order
 from .functions import Functions
 from .lanes import power_of_two
-from .program import REPLICATED, LaneKind, Made, Program, Programs, device_mesh, programs_for, put
+from .program import Made, Program, Programs, device_mesh, programs_for, put
+from .work import REPLICATED, LaneKind
 
 EMPTY = -1
 _BLOCK = 16

@@ -9,7 +9,8 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from .feed import Feed, aligned
-from .program import REPLICATED, device_mesh, put
+from .program import device_mesh, put
+from .work import REPLICATED
 
 
 class DeviceFeed:

@@ -1,8 +1,8 @@
 """A call's steps of a rectified perceptron as one call of native code, where that is faster than a step at a time.
 
 What it computes is what `learner` computes, step for step, within the rounding of float32 (a sum's order differs):
-rows gathered, forward with dropout, cross-entropy or squared error with weights and smoothing, backward, clipping by
-the global norm, AdamW.
+rows gathered, noise added, forward with dropout, cross-entropy or squared error with weights and smoothing, backward,
+clipping by the global norm, AdamW.
 """
 
 import functools
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .learner import LearnerSpec, Network
 
 _TARGETS = {"cross_entropy": "fathom_train_classes", "squared": "fathom_train_numbers"}
-_ACTIVE = frozenset({"label_smoothing", "dropout"})
+_ACTIVE = frozenset({"label_smoothing", "dropout", "input_noise"})
 _CLIPS = ("global_norm", "none")
 
 
@@ -71,12 +71,12 @@ def _steps(
         1 - settings["beta2"] ** done,
     )
     clip = settings["clip"] if spec.clip_by == "global_norm" else jnp.float32(jnp.inf)
-    dropout = settings["dropout"] if "dropout" in spec.active else 0.0
-    fixed = [settings["momentum"], settings["beta2"], clip, settings["label_smoothing"], dropout]
+    drawn = [settings[name] if name in spec.active else 0.0 for name in ("dropout", "input_noise")]
+    fixed = [settings["momentum"], settings["beta2"], clip, settings["label_smoothing"], *drawn]
     trees = [network.packing.unpack(tree) for tree in (member["params"], adam.mu, adam.nu)]
     leaves = [_layers(tree) for tree in trees]
     size = len(leaves[0])
-    keys = jax.vmap(functools.partial(_dropout_keys, member["key"], size // 2 - 1))(numbers)
+    keys = jax.vmap(functools.partial(_keys, member["key"], size // 2 - 1))(numbers)
     x = examples["x"]
     inputs = (
         x.reshape(*x.shape[:2], -1),
@@ -106,10 +106,11 @@ def _steps(
     return {**member, "params": params, "opt": opt, "step": member["step"] + count}, losses
 
 
-def _dropout_keys(key: Any, hidden: int, number: Any) -> Any:
-    """What a step's dropout draws from, uint32 [hidden, 2]: the keys that `Perceptron` makes of the step's own."""
-    _, model_key = jax.random.split(jax.random.fold_in(key, number))
-    return jax.random.key_data(jax.random.split(model_key, max(hidden, 1)))[:hidden]
+def _keys(key: Any, hidden: int, number: Any) -> Any:
+    """What a step's noise and dropout draw from, uint32 [1 + hidden, 2]: the keys that `learner` makes."""
+    noise_key, model_key = jax.random.split(jax.random.fold_in(key, number))
+    keys = jnp.concatenate([noise_key[None], jax.random.split(model_key, max(hidden, 1))[:hidden]])
+    return jax.random.key_data(keys)
 
 
 def _layers(tree: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ..catalogue import Catalogue
@@ -27,12 +28,14 @@ from ..optim import (
 from ..task import Task
 from .functions import MOST_EFFORT, Functions, abstract_key, is_array_or_shape
 from .fused import steps_of
+from .liveness import live_bytes
 from .packing import LIMITS, Packing
 
 OPTIONAL = ("dropout", "input_noise", "label_smoothing", "l1", "l2")  # left out of a program where neutral
 _PLAIN = (str, int, float, bool, tuple, type(None))  # settings whose words say all of them
 _SHORT = 100_000  # parameters: below, a run is so short that making its programs sooner is worth up to 5 % of its speed
-_CHUNK = 4096  # rows that a forward pass without gradients takes at once
+_ROWS = (4, 4096)  # rows that a forward pass without gradients takes at once: at least, at most
+_HELD = 2**21  # bytes that it holds on a CPU, whose caches are that large
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Network:
         self._spec = spec
         initialize = spec.architecture.initialize
         module, self.state = eqx.filter_eval_shape(initialize, spec.task, abstract_key())
+        self._abstract = module
         self._params = eqx.filter(module, _learns)
         self._fixed = eqx.filter(module, is_array_or_shape, inverse=True)
         packs = RULES[spec.optimizer].elementwise and CLIPS[spec.clip_by].packs
@@ -106,20 +110,34 @@ class Network:
         """The module with these parameters."""
         return eqx.combine(self.packing.unpack(params), carried, self._fixed)
 
+    @functools.cached_property
+    def rows_at_once(self) -> int:
+        """The most rows that a forward pass takes: a power of two whose arrays stay in a CPU's caches.
+
+        With more, every array goes to memory and back. Microseconds of one core for a row, 4,096 rows at once and as
+        many as here: the network for tables on 50 columns 17.6 and 9.6, a perceptron of 1,024 units 29 and 23. Of 192
+        sequences, a transformer of 128 features and places: 2,990 and 1,330. Of 384 images, a small convolutional
+        network: 137 and 66.
+        """
+        least, most = _ROWS
+        if jax.default_backend() != "cpu":
+            return most
+        x = jax.ShapeDtypeStruct((most, *self._spec.task.shape), np.float32)
+        traced, *_ = eqx.filter_make_jaxpr(_infer)(self._abstract, self.state, x)
+        rows = _HELD * most // max(1, live_bytes(traced.jaxpr))
+        return min(most, max(least, 1 << max(0, rows.bit_length() - 1)))
+
     def forward(self, params: dict[str, Any], carried: Any, state: Any, x: Any) -> Any:
-        """Outputs [rows, outputs] for x [rows, ...] without dropout or noise, in chunks of bounded memory."""
-        module = self.module(params, carried)
-
-        def run(rows: Any) -> Any:
-            return module(rows, key=None, state=state, inference=True)[0]
-
+        """Outputs [rows, outputs] for x [rows, ...] without dropout or noise, some rows at a time."""
+        run = functools.partial(_infer, self.module(params, carried), state)
         count = x.shape[0]
-        if count <= _CHUNK:
+        passes = -(-count // self.rows_at_once) if count > _ROWS[0] else 1
+        if passes <= 1:
             return run(x)
-        chunks = -(-count // _CHUNK)
-        padded = jnp.pad(x, [(0, chunks * _CHUNK - count)] + [(0, 0)] * (x.ndim - 1))
-        outputs = jax.lax.map(run, padded.reshape(chunks, _CHUNK, *x.shape[1:]))
-        return outputs.reshape(chunks * _CHUNK, *outputs.shape[2:])[:count]
+        size = -(-count // passes)  # passes of equal size, so that few rows are added
+        padded = jnp.pad(x, [(0, passes * size - count)] + [(0, 0)] * (x.ndim - 1))
+        outputs = jax.lax.map(run, padded.reshape(passes, size, *x.shape[1:]))
+        return outputs.reshape(passes * size, *outputs.shape[2:])[:count]
 
 
 @functools.lru_cache(maxsize=64)
@@ -180,6 +198,10 @@ def per_example_loss(spec: LearnerSpec) -> Callable[..., Any]:
 def answers(spec: LearnerSpec, outputs: Any) -> Any:
     """What a network's outputs say: logits [rows, classes], or predictions [rows, 1]."""
     return outputs if spec.loss is not None else loss_of(spec.task).predict(outputs)
+
+
+def _infer(module: Any, state: Any, x: Any) -> Any:
+    return module(x, key=None, state=state, inference=True)[0]
 
 
 def _learns(leaf: Any) -> bool:

@@ -19,7 +19,8 @@ from .cohort import CohortSpec, block_lanes, lane_kind
 from .feed import Feed, copied_bytes
 from .lanes import power_of_two
 from .liveness import count_equations, live_bytes
-from .program import REPLICATED, Programs, device_mesh, programs_for
+from .program import Programs, device_mesh, programs_for
+from .work import REPLICATED
 
 _SHARE = 0.8  # of the memory there is: the rest is for other processes, and for what a forecast cannot know
 _TIGHT = 0.25  # of that: from here on it matters what a step holds

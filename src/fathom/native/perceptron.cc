@@ -1,4 +1,4 @@
-// The steps of a rectified perceptron in one call: rows gathered, forward, loss, backward, clipping, AdamW.
+// The steps of a rectified perceptron in one call: rows gathered, noise, forward, loss, backward, clipping, AdamW.
 //
 // For networks so small that calling a compiled program for each product, sum and update takes longer than the
 // arithmetic. All matrices are row-major float32: W_l [in_l, out_l], activations [rows, width]. Built by native.py for
@@ -155,6 +155,7 @@ void Transpose(const float* from, int64_t rows, int64_t columns, int64_t from_ld
 }
 
 typedef uint32_t Bits __attribute__((vector_size(sizeof(Vec))));
+typedef int32_t Int __attribute__((vector_size(sizeof(Vec))));
 
 inline Bits Rotate(Bits x, int by) { return (x << by) | (x >> (32 - by)); }
 
@@ -191,7 +192,6 @@ void Drop(float* h, int64_t size, const uint32_t* key, uint32_t threshold, float
 
 // e^x for x <= 0, to 2 units in the last place. NaN stays NaN.
 inline Vec Exp(Vec x) {
-  typedef int32_t Int __attribute__((vector_size(sizeof(Vec))));
   x = x < -87.0f ? Vec{} - 87.0f : x;
   const Vec n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // rounded to a whole number
   const Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -202,6 +202,62 @@ inline Vec Exp(Vec x) {
   Vec scale;
   std::memcpy(&scale, &bits, sizeof(scale));
   return y * scale;
+}
+
+// ln x for normal x > 0, to 2 units in the last place of the larger of 1 and the result.
+inline Vec Log(Vec x) {
+  Int bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  const Int power = (bits - 0x3F3504F3) >> 23;  // so that what is left lies between sqrt(1/2) and sqrt(2)
+  bits -= power << 23;
+  Vec m;
+  std::memcpy(&m, &bits, sizeof(m));
+  m -= 1.0f;
+  const Vec z = m * m, n = __builtin_convertvector(power, Vec);
+  Vec y = Vec{} + 7.0376836292e-2f;
+  for (float c : {-1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f,
+                  2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f})
+    y = y * m + c;
+  return (m + (y * m * z - 0.5f * z - n * 2.12194440e-4f)) + n * 0.693359375f;
+}
+
+inline Vec Root(Vec x) {
+#if defined(__AVX512F__)
+  return _mm512_sqrt_ps(x);
+#else
+  for (int i = 0; i < kLanes; ++i) x[i] = std::sqrt(x[i]);
+  return x;
+#endif
+}
+
+// The number below which a standard normal one lies with probability (1 + u) / 2, for -1 < u < 1: sqrt(2) times the
+// inverse of erf, by the polynomials of Giles (2010), which XLA takes too.
+inline Vec Normal(Vec u) {
+  const Vec w = -Log((1.0f - u) * (1.0f + u)), near = w - 2.5f, far = Root(w) - 3.0f;
+  Vec p = Vec{} + 2.81022636e-8f, q = Vec{} - 2.00214257e-4f;
+  for (float c : {3.43273939e-7f, -3.5233877e-6f, -4.39150654e-6f, 2.1858087e-4f, -1.25372503e-3f, -4.17768164e-3f,
+                  0.246640727f, 1.50140941f})
+    p = p * near + c;
+  for (float c : {1.00950558e-4f, 1.34934322e-3f, -3.67342844e-3f, 5.73950773e-3f, -7.6224613e-3f, 9.43887047e-3f,
+                  1.00167406f, 2.83297682f})
+    q = q * far + c;
+  return 1.41421356f * u * (w < 5.0f ? p : q);
+}
+
+// x plus `much` times standard normal noise, drawn as JAX draws it.
+void Blur(float* x, int64_t size, const uint32_t* key, float much) {
+  Bits places;
+  for (int i = 0; i < kLanes; ++i) places[i] = i;
+  for (int64_t i = 0; i < size; i += kLanes, places += kLanes) {
+    const Bits drawn = (Threefry(key[0], key[1], places) >> 9) | 0x3F800000u;  // from 1 to 2
+    Vec u;
+    std::memcpy(&u, &drawn, sizeof(u));
+    const Vec noise = much * Normal((u - 1.0f) * 2.0f - 0.99999994f);
+    if (i + kLanes <= size)
+      Store(x + i, Load(x + i) + noise);
+    else
+      for (int64_t j = i; j < size; ++j) x[j] += noise[j - i];
+  }
 }
 
 constexpr float kEpsilon = 1e-8f;  // of AdamW
@@ -246,7 +302,7 @@ Array Read(void* buffer) {
 
 // What the members of a call have in common, and the positions of the arguments.
 enum { kX, kY, kWeight, kCounted, kFold, kOrder, kTaken, kRates, kNumbers, kKeys, kParams };
-enum { kBeta1, kBeta2, kClip, kSmoothing, kDropout };  // of kNumbers [5]
+enum { kBeta1, kBeta2, kClip, kSmoothing, kDropout, kNoise };  // of kNumbers [6]
 enum { kRate, kDecay, kFirstFix, kSecondFix, kPlan };  // of kRates [steps, 4]
 
 class Member {
@@ -303,12 +359,14 @@ class Member {
       const int32_t* rows = order_ + step * batch_;
       for (int64_t i = 0; i < batch_; ++i)
         std::copy_n(x_ + rows[i] * features_, features_, hidden_[0] + i * features_);
+      const uint32_t* keys = keys_ + 2 * layers_ * step;  // the noise's, then one for each hidden layer
+      if (numbers_[kNoise] != 0.0f) Blur(hidden_[0], batch_ * features_, keys, numbers_[kNoise]);
       for (int64_t l = 0; l < layers_; ++l) {
         const int64_t in = widths_[l], out = widths_[l + 1];
         const bool inner = l + 1 < layers_;
         Multiply({hidden_[l], W(l), B(l), hidden_[l + 1], in, 1, out, out, batch_, out, in, inner}, scratch_);
         if (inner && dropped_)
-          Drop(hidden_[l + 1], batch_ * out, keys_ + 2 * (step * (layers_ - 1) + l), dropped_, growth_);
+          Drop(hidden_[l + 1], batch_ * out, keys + 2 * (l + 1), dropped_, growth_);
       }
       losses_[step] = Loss(rows);
       Backward();

@@ -12,6 +12,7 @@ The tiled form has its own derivative and so cannot be differentiated forward (`
 "scan", the plain form, can.
 """
 
+import abc
 from typing import Any
 
 import equinox as eqx
@@ -51,6 +52,34 @@ class _Recurrent(eqx.Module):
         )
         self.bias = jnp.zeros(gates * width, jnp.float32)
         self.lowering = lowering
+
+    def __call__(
+        self,
+        x: Float[Array, "batch time in"],
+        *,
+        key: PRNGKeyArray | None = None,
+        state: eqx.nn.State | None = None,
+        inference: bool = False,
+    ) -> tuple[Float[Array, "batch time hidden"], eqx.nn.State | None]:
+        """Walk through the sequences.
+
+        Args:
+            x: [batch, time, in].
+            key: not used.
+            state: passed through.
+            inference: not used.
+
+        Returns:
+            h after every step [batch, time, hidden], and the state.
+        """
+        plain, tiled, weights = self._ways()
+        if self._tile is None:
+            return _swap(plain(_swap(x), *weights)), state
+        return _by_tiles(tiled, x, self._tile, weights), state
+
+    @abc.abstractmethod
+    def _ways(self) -> tuple[Any, Any, tuple[Any, ...]]:
+        """The plain scan, the walk by tiles, and the weights that both take."""
 
     @property
     def _tile(self) -> int | None:
@@ -109,29 +138,8 @@ class LSTM(_Recurrent):
         super().__init__((in_features, hidden_features), 4, key, (init, recurrent_init), lowering)
         self.bias = self.bias.at[hidden_features : 2 * hidden_features].set(forget_bias)
 
-    def __call__(
-        self,
-        x: Float[Array, "batch time in"],
-        *,
-        key: PRNGKeyArray | None = None,
-        state: eqx.nn.State | None = None,
-        inference: bool = False,
-    ) -> tuple[Float[Array, "batch time hidden"], eqx.nn.State | None]:
-        """Walk through the sequences.
-
-        Args:
-            x: [batch, time, in].
-            key: not used.
-            state: passed through.
-            inference: not used.
-
-        Returns:
-            h after every step [batch, time, hidden], and the state.
-        """
-        weights = (self.input_weight, self.recurrent_weight, self.bias)
-        if self._tile is None:
-            return _swap(_plain_lstm(_swap(x), *weights)), state
-        return _by_tiles(_lstm, x, self._tile, weights), state
+    def _ways(self) -> tuple[Any, Any, tuple[Any, ...]]:
+        return _plain_lstm, _lstm, (self.input_weight, self.recurrent_weight, self.bias)
 
 
 class GRU(_Recurrent):
@@ -184,29 +192,8 @@ class GRU(_Recurrent):
         super().__init__((in_features, hidden_features), 3, key, (init, recurrent_init), lowering)
         self.recurrent_bias = jnp.zeros(hidden_features, jnp.float32)
 
-    def __call__(
-        self,
-        x: Float[Array, "batch time in"],
-        *,
-        key: PRNGKeyArray | None = None,
-        state: eqx.nn.State | None = None,
-        inference: bool = False,
-    ) -> tuple[Float[Array, "batch time hidden"], eqx.nn.State | None]:
-        """Walk through the sequences.
-
-        Args:
-            x: [batch, time, in].
-            key: not used.
-            state: passed through.
-            inference: not used.
-
-        Returns:
-            h after every step [batch, time, hidden], and the state.
-        """
-        weights = (self.input_weight, self.recurrent_weight, self.bias, self.recurrent_bias)
-        if self._tile is None:
-            return _swap(_plain_gru(_swap(x), *weights)), state
-        return _by_tiles(_gru, x, self._tile, weights), state
+    def _ways(self) -> tuple[Any, Any, tuple[Any, ...]]:
+        return _plain_gru, _gru, (self.input_weight, self.recurrent_weight, self.bias, self.recurrent_bias)
 
 
 def _swap(x: Any) -> Any:
@@ -256,6 +243,15 @@ def _plain_gru(x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
     return lax.scan(step, jnp.zeros((x.shape[1], u.shape[0]), x.dtype), x @ w + b[None, None])[1]
 
 
+def _walk(step: Any, first: Any, x: Any, joined: Any) -> Any:
+    """What a step says at each place, its inputs projected a tile at a time."""
+
+    def tile(carry: Any, x: Any) -> Any:
+        return lax.scan(step, carry, (_with_ones(x) @ joined).reshape(*x.shape[:2], -1))
+
+    return lax.scan(tile, first, x)[1]
+
+
 def _with_ones(x: Any) -> Any:
     """A tile's rows [steps * batch, in + 1], whose last column carries the bias through every product."""
     return jnp.pad(x.reshape(-1, x.shape[-1]), ((0, 0), (0, 1)), constant_values=1)
@@ -278,10 +274,16 @@ def _gradient(rows: Any, slopes: Any) -> Any:
 
 @jax.custom_vjp
 def _lstm(x: Any, w: Any, u: Any, b: Any) -> Any:
-    return _lstm_forward(x, w, u, b)[0]
+    return _lstm_walk(x, w, u, b, kept=False)
 
 
 def _lstm_forward(x: Any, w: Any, u: Any, b: Any) -> Any:
+    h, c, gates = _lstm_walk(x, w, u, b, kept=True)
+    return h, (x, w, u, h, c, gates)
+
+
+def _lstm_walk(x: Any, w: Any, u: Any, b: Any, kept: bool) -> Any:
+    """State h after each step; if kept, all that the way back needs."""
     size = u.shape[0]
     # tanh z = 2 σ(2 z) - 1: with the cell gate's weights doubled, one function serves all four gates in one pass.
     double = jnp.ones((4, size), x.dtype).at[2].set(2.0).reshape(1, -1)
@@ -293,14 +295,10 @@ def _lstm_forward(x: Any, w: Any, u: Any, b: Any) -> Any:
         i, f, g, o = jnp.split(gates, 4, -1)
         c = f * c + i * (2 * g - 1)
         h = o * jnp.tanh(c)
-        return (h, c), (h, c, gates)
-
-    def tile(carry: Any, x: Any) -> Any:
-        return lax.scan(step, carry, (_with_ones(x) @ joined).reshape(*x.shape[:2], -1))
+        return (h, c), (h, c, gates) if kept else h
 
     zeros = jnp.zeros((x.shape[2], size), x.dtype)
-    h, c, gates = lax.scan(tile, (zeros, zeros), x)[1]
-    return h, (x, w, u, h, c, gates)
+    return _walk(step, (zeros, zeros), x, joined)
 
 
 def _lstm_backward(kept: Any, slopes: Any) -> Any:
@@ -312,18 +310,20 @@ def _lstm_backward(kept: Any, slopes: Any) -> Any:
         told, to_cell, to_gates, f = at
         dh = dh + told
         dc = dc + dh * to_cell
-        dz = (to_gates * jnp.stack([dc, dc, dc, dh], 1)).reshape(dh.shape[0], -1)
+        dz = to_gates * jnp.concatenate([dc, dc, dc, dh], 1)
         return (dz @ back, dc * f), dz
 
     def tile(carry: Any, at: Any) -> Any:
         dh, dc, dw, du = carry
         told, x, h, c, gates, h_first, c_first = at
         i, f, g, o = jnp.split(gates, 4, -1)
-        g = 2 * g - 1
         squashed = jnp.tanh(c)
         to_cell = o * (1 - squashed**2)
-        each = [g * i * (1 - i), _before(c_first, c) * f * (1 - f), i * (1 - g**2), squashed * o * (1 - o)]
-        (dh, dc), dz = lax.scan(step, (dh, dc), (told, to_cell, jnp.stack(each, 2), f), reverse=True)
+        # What each gate meets, copied side by side along the last axis: anything computed while it is joined is
+        # computed number by number (25.9 against 29.2 ms a training step).
+        met = jnp.concatenate([2 * g - 1, _before(c_first, c), 4 * i, squashed], -1)
+        to_gates = met * (gates * (1 - gates))
+        (dh, dc), dz = lax.scan(step, (dh, dc), (told, to_cell, to_gates, f), reverse=True)
         dz = dz.reshape(-1, dz.shape[-1])
         dw = dw + _gradient(_with_ones(x), dz)
         du = du + _gradient(_before(h_first, h).reshape(-1, h.shape[-1]), dz)
@@ -340,27 +340,33 @@ _lstm.defvjp(_lstm_forward, _lstm_backward)
 
 @jax.custom_vjp
 def _gru(x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
-    return _gru_forward(x, w, u, b, un)[0]
+    return _gru_walk(x, w, u, b, un, kept=False)
 
 
 def _gru_forward(x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
+    told = _gru_walk(x, w, u, b, un, kept=True)
+    return told[0], (x, w, u, *told)
+
+
+def _gru_walk(x: Any, w: Any, u: Any, b: Any, un: Any, kept: bool) -> Any:
+    """State h after each step; if kept, all that the way back needs."""
     size = u.shape[0]
     joined = jnp.concatenate([w, _row(b)])
 
-    def step(h: Any, projected: Any) -> Any:
+    def step(carry: Any, projected: Any) -> Any:
+        h, last = carry
         met = h @ u
         rz = jax.nn.sigmoid(projected[:, : 2 * size] + met[:, : 2 * size])
         r, z = jnp.split(rz, 2, -1)
         hn = met[:, 2 * size :] + _row(un)
-        n = jnp.tanh(projected[:, 2 * size :] + r * hn)
+        n = jnp.tanh(projected[:, 2 * size :] + r * hn + 0 * last)
         h = n + z * (h - n)
-        return h, (h, rz, n, hn)
+        # Carrying a gate, which is then read to no effect, keeps XLA from fusing the whole step into one loop, which
+        # runs number by number: forward alone 209 in place of 445 microseconds a sequence. Kept arrays do the same.
+        return (h, last if kept else r), (h, rz, n, hn) if kept else h
 
-    def tile(h: Any, x: Any) -> Any:
-        return lax.scan(step, h, (_with_ones(x) @ joined).reshape(*x.shape[:2], -1))
-
-    told = lax.scan(tile, jnp.zeros((x.shape[2], size), x.dtype), x)[1]
-    return told[0], (x, w, u, *told)
+    zeros = jnp.zeros((x.shape[2], size), x.dtype)
+    return _walk(step, (zeros, 0.0 if kept else zeros), x, joined)
 
 
 def _gru_backward(kept: Any, slopes: Any) -> Any:
@@ -370,7 +376,8 @@ def _gru_backward(kept: Any, slopes: Any) -> Any:
     def step(dh: Any, at: Any) -> Any:
         told, to_gates, z = at
         dh = dh + told
-        return (to_gates * dh[:, None]).reshape(dh.shape[0], -1) @ back + dh * z, dh
+        met = to_gates * jnp.concatenate([dh, dh, dh], 1)
+        return met @ back + dh * z, (dh, met)
 
     def tile(carry: Any, at: Any) -> Any:
         dh, dw, du, dun = carry
@@ -378,9 +385,9 @@ def _gru_backward(kept: Any, slopes: Any) -> Any:
         r, z = jnp.split(rz, 2, -1)
         before = _before(h_first, h)
         to_new = (1 - z) * (1 - n**2)
-        to_gates = jnp.stack([to_new * hn * r * (1 - r), (before - n) * z * (1 - z), to_new * r], 2)
-        dh, every = lax.scan(step, dh, (told, to_gates, z), reverse=True)
-        met = (to_gates * every[:, :, None]).reshape(-1, 3 * size)
+        to_gates = [to_new * hn * r * (1 - r), (before - n) * z * (1 - z), to_new * r]
+        dh, (every, met) = lax.scan(step, dh, (told, jnp.concatenate(to_gates, -1), z), reverse=True)
+        met = met.reshape(-1, 3 * size)
         dz = jnp.concatenate([met[:, : 2 * size], (to_new * every).reshape(-1, size)], 1)
         dw = dw + _gradient(_with_ones(x), dz)
         du = du + _gradient(before.reshape(-1, size), met)

@@ -15,8 +15,8 @@ def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tup
     The mean of the parts' gradients is the batch's gradient, and only one part's activations are held at a
     time. That is the usual way to train on a batch that does not fit into memory; on a CPU it is also faster
     where activations do not fit into the cache: a transformer of 2 layers with 32 sequences of 128 places
-    takes 140 ms of one core in 16 parts, 148 in 8, and 185 at once. A network whose steps are few and small,
-    such as an LSTM, loses by it, because its products get smaller.
+    takes 140 ms of one core in 16 parts, 148 in 8, and 185 at once. Products get smaller by it: an LSTM or a GRU
+    gains 3 to 4 % in 2 parts, and no more in 4.
 
     Args:
         loss: ``loss(params, batch, *rest) -> scalar``, a mean over the examples of the batch; without ties

@@ -10,7 +10,8 @@ from ..engine.functions import MOST_EFFORT
 from ..engine.fused import misfit
 from ..engine.lanes import rules
 from ..engine.learner import OPTIONAL, LearnerSpec
-from ..engine.program import LaneKind, Made
+from ..engine.program import Made
+from ..engine.work import LaneKind
 from ..look import format_count
 from ..optim import Recipe
 from ..settings import declarations

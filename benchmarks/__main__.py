@@ -1,175 +1,58 @@
 """The benchmark suite: Fathom beside its peers, in turn, each in a process of its own.
 
-    python -m benchmarks                              every workload and size, minutes each
+    python -m benchmarks                              every workload and size; about an hour on two cores
     python -m benchmarks mlp images --sizes w32-m64-e20 --sides fathom "torch vmap compiled"
     python -m benchmarks --list
+    python -m benchmarks --check                      whether every side runs; nothing is kept
 
-For each size of a workload every side is started three times:
+For each size of a workload every side is started twice or more:
 
 - cold: with empty caches of compiled programs, from the start of the process to the end of its first round;
 - warm: the same with the caches filled;
 - steady: the warm process stays, and the sides do a round each in turn (A B C A B C ...).
 
-Printed are medians (and minima) of the steady rounds, microseconds a step and network, what was reached, and how many
-times as fast Fathom is as each side and as the strongest one. A side that needs a package which is not there is
-left out by name. Results are kept in benchmarks/results/suite.json with the machine and the versions, and go on
-where they stopped with --keep.
+Printed are medians (and minima), what was reached and whether Fathom reached the same, and how many times as fast
+Fathom is as each side. A side that needs a package which is not there is left out by name. Results are kept in
+benchmarks/results/suite.json with the machine and the versions, drawn in suite.svg, and go on where they stopped with
+--keep. The exit status is 1 where a side failed or accuracies differ. docs/benchmarks.md tells more.
 """
 
 import argparse
-import datetime
 import importlib.util
 import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .harness import END, GO, READY, WORKLOADS, serve, workload
+from .harness import WORKLOADS, serve, smallest, workload
+from .measure import check, compare, environment
+from .summary import minutes, sentence, table, verdicts
 
 RESULTS = Path(__file__).parent / "results" / "suite.json"
-_CACHES = ("FATHOM_CACHE", "TORCHINDUCTOR_CACHE_DIR")
-_PACKAGES = ("jax", "jaxlib", "torch", "scikit-learn", "keras", "numpy")
 
 
-class Side:
-    """A side in a process of its own.
-
-    Args:
-        name: workload, size and side.
-        caches: folder of its caches of compiled programs.
-    """
-
-    def __init__(self, name: tuple[str, str, str], caches: Path):
-        variables = {**os.environ, **{variable: str(caches / variable) for variable in _CACHES}}
-        command = [sys.executable, "-m", "benchmarks", "--serve", *name]
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
-        start = time.perf_counter()
-        self._process = subprocess.Popen(
-            command, env=variables, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
-        )
-        self.first = self._read()
-        self.whole = time.perf_counter() - start
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith(READY):
-                return json.loads(line.removeprefix(READY))
-        self._process.wait()
-        self._log.seek(0)
-        raise RuntimeError((self._log.read().strip().splitlines() or ["it said nothing"])[-1])
-
-    def round(self) -> dict[str, Any]:
-        """One more round."""
-        self._say(GO)
-        return self._read()
-
-    def end(self) -> None:
-        """Let the process end."""
-        self._say(END)
-        self._process.wait()
-
-    def _say(self, word: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(word + "\n")
-        self._process.stdin.flush()
+def main() -> int:
+    args = _arguments()
+    if args.serve:
+        serve(*args.serve, check=args.check)
+        return 0
+    if args.check:
+        return _check(args)
+    if args.list:
+        _list(args)
+        return 0
+    shown = [] if args.draw else _measure(args)
+    _draw()
+    differing = [sentence(verdict) for verdict in verdicts(shown) if not verdict["equal"]]
+    failed = [f"{r['workload']} {r['size']} {r['side']}: {r['failed']}" for r in shown if "failed" in r]
+    print("\n".join(["", *differing, *failed, f"{minutes(shown):.0f} minutes" if shown else ""]))
+    return 1 if differing or failed else 0
 
 
-def compare(name: str, size: str, sides: list[str], repeats: int, seconds: float) -> list[dict[str, Any]]:
-    """Measure the sides of one size in turn.
-
-    Args:
-        name: the workload.
-        size: the size.
-        sides: which sides.
-        repeats: steady rounds of each, at most.
-        seconds: after which a side gets no more rounds, but for the first.
-
-    Returns:
-        One record for each side, one with "failed" where a side did.
-    """
-    found, running = [], {}
-    with tempfile.TemporaryDirectory() as folder:
-        for side in sides:
-            caches = Path(folder) / side.replace(" ", "-")
-            record: dict[str, Any] = {"workload": name, "size": size, "side": side, "steady": []}
-            found.append(record)
-            try:
-                cold = Side((name, size, side), caches)
-                cold.end()
-                running[side] = warm = Side((name, size, side), caches)
-            except RuntimeError as error:
-                record["failed"] = str(error)
-                continue
-            record |= {"cold": cold.whole, "warm": warm.whole, "steps": cold.first["steps"]}
-            record["reached"] = warm.first["reached"]
-        for _ in range(repeats):
-            for record in found:
-                if record["side"] in running and sum(record["steady"]) < seconds:
-                    record["steady"].append(running[record["side"]].round()["seconds"])
-        for side in running.values():
-            side.end()
-    return found
-
-
-def table(found: list[dict[str, Any]]) -> str:
-    """What was measured, a row for each side, Fathom's ratio beside it."""
-    lines = []
-    for name, size in dict.fromkeys((r["workload"], r["size"]) for r in found):
-        rows = [r for r in found if (r["workload"], r["size"]) == (name, size)]
-        ours = next((r for r in rows if r["side"] == "fathom" and r["steady"]), None)
-        lines += [
-            "",
-            f"| {name} {size} | steady s, median (min) | us a step and network | warm s | cold s | reached |"
-            " fathom, times as fast: steady | warm | cold |",
-            "|---" * 9 + "|",
-        ]
-        for row in rows:
-            if "failed" in row or not row["steady"]:
-                lines.append(f"| {row['side']} | failed: {row.get('failed', 'no round')} |" + " |" * 7)
-                continue
-            middle = statistics.median(row["steady"])
-            cells = [
-                f"{middle:.3f} ({min(row['steady']):.3f})",
-                f"{middle / row['steps'] * 1e6:.1f}",
-                f"{row['warm']:.1f}",
-                f"{row['cold']:.1f}",
-                f"{row['reached']:.4f}",
-            ]
-            if ours and ours is not row:
-                cells.append(f"{middle / statistics.median(ours['steady']):.2f}")
-                cells += [f"{row[how] / ours[how]:.2f}" for how in ("warm", "cold")]
-            else:
-                cells += ["", "", ""]
-            lines.append(f"| {row['side']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def environment() -> dict[str, Any]:
-    """The machine and the versions that the figures hold for."""
-    versions = {
-        p: metadata.version(p) for p in _PACKAGES if importlib.util.find_spec(p.replace("scikit-", "sk"))
-    }
-    return {
-        "when": datetime.date.today().isoformat(),
-        "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def main() -> None:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; all if none"
@@ -178,51 +61,107 @@ def main() -> None:
     parser.add_argument("--sides", nargs="*", help="sides; all that are installed if none")
     parser.add_argument("--repeats", type=int, default=5, help="steady rounds of each side")
     parser.add_argument(
-        "--seconds", type=float, default=30.0, help="steady seconds of a side after which it rests"
+        "--seconds", type=float, default=6.0, help="steady seconds of a side after which it rests"
     )
     parser.add_argument("--keep", action="store_true", help="measure only what the results do not hold")
-    parser.add_argument("--list", action="store_true", help="print workloads, sizes and sides")
+    parser.add_argument("--list", action="store_true", help="print workloads, sizes, sides and minutes")
+    parser.add_argument("--check", action="store_true", help="start every side once, with little work")
+    parser.add_argument("--draw", action="store_true", help="only draw what is kept")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.serve:
-        serve(*args.serve)
-        return
-    kept = json.loads(RESULTS.read_text())["runs"] if RESULTS.exists() else []
-    shown = []
+    return parser.parse_args()
+
+
+def _asked(args: argparse.Namespace) -> Iterator[tuple[str, Any, str]]:
     for name in args.workloads or WORKLOADS:
         module = workload(name)
-        for size in args.sizes or module.SIZES:
-            if size not in module.SIZES:
-                continue
-            if args.list:
-                print(name, size, ":", ", ".join(sides_of(module, size, args.sides)))
-                continue
-            sides = installed(sides_of(module, size, args.sides), module.NEEDS)
-            if args.keep:
-                done = {(r["workload"], r["size"], r["side"]) for r in kept}
-                sides = [side for side in sides if (name, size, side) not in done]
-            found = compare(name, size, sides, args.repeats, args.seconds) if sides else []
-            new = {(r["workload"], r["size"], r["side"]) for r in found}
-            kept = [r for r in kept if (r["workload"], r["size"], r["side"]) not in new] + found
-            RESULTS.parent.mkdir(exist_ok=True)
-            RESULTS.write_text(json.dumps({**environment(), "runs": kept}, indent=1) + "\n")
-            shown += found
-            print(table(found), flush=True)
+        yield from ((name, module, size) for size in module.SIZES if size in (args.sizes or module.SIZES))
+
+
+def _kept() -> list[dict[str, Any]]:
+    return json.loads(RESULTS.read_text())["runs"] if RESULTS.exists() else []
+
+
+def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure what is asked for, print and keep it."""
+    shown = []
+    for name, module, size in _asked(args):
+        sides = installed(sides_of(module, size, args.sides), module.NEEDS)
+        if args.keep:
+            done = {(r["workload"], r["size"], r["side"]) for r in _kept() if "failed" not in r}
+            sides = [side for side in sides if (name, size, side) not in done]
+        found = compare(name, size, sides, args.repeats, args.seconds) if sides else []
+        new = {(r["workload"], r["size"], r["side"]) for r in found}
+        # Read again, because another run may have written meanwhile.
+        kept = [r for r in _kept() if (r["workload"], r["size"], r["side"]) not in new] + found
+        _write(kept)
+        now = [r for r in kept if (r["workload"], r["size"]) == (name, size)]
+        shown += now
+        print(table(now, kept), flush=True)
+    return shown
+
+
+def _write(kept: list[dict[str, Any]]) -> None:
+    place = {name: (number, list(workload(name).SIZES)) for number, name in enumerate(WORKLOADS)}
+    kept = [r for r in kept if r["workload"] in place and r["size"] in place[r["workload"]][1]]
+    kept.sort(key=lambda r: (place[r["workload"]][0], place[r["workload"]][1].index(r["size"])))
+    RESULTS.parent.mkdir(exist_ok=True)
+    written = {**environment(), "accuracy": verdicts(kept), "runs": kept}
+    RESULTS.write_text(json.dumps(written, indent=1) + "\n")
+
+
+def _draw() -> None:
+    if importlib.util.find_spec("altair") is None or not RESULTS.exists():
+        print("nothing is drawn: that takes results and the package altair")
+        return
+    from .picture import draw
+
+    draw(json.loads(RESULTS.read_text()), RESULTS.with_suffix(".svg"))
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Start every side of every size once; sizes that are the same with the least work, once together."""
+    failed, seen = [], set()
+    for name, module, size in _asked(args):
+        sides = installed(sides_of(module, size, args.sides), module.NEEDS)
+        work = json.dumps(smallest(module, size))
+        new = [side for side in sides if (name, side, work) not in seen]
+        seen |= {(name, side, work) for side in sides}
+        failed += check(name, size, new)
+    print("\n".join([f"{len(failed)} failed", *failed]))
+    return 1 if failed else 0
+
+
+def _list(args: argparse.Namespace) -> None:
+    kept, spent, missing = _kept(), [], 0
+    for name, module, size in _asked(args):
+        sides = sides_of(module, size, args.sides)
+        here = [r for r in kept if (r["workload"], r["size"]) == (name, size) and r["side"] in sides]
+        here = [r for r in here if "spent" in r]
+        print(f"{name} {size}: {', '.join(sides)} ({minutes(here):.1f} min)")
+        spent, missing = spent + here, missing + len(sides) - len(here)
+    told = f", and {missing} sides that are not measured yet" if missing else ""
+    print(f"about {minutes(spent):.0f} minutes in all, as it took last time{told}")
 
 
 def sides_of(module: Any, size: str, wanted: list[str] | None) -> list[str]:
-    """The sides of a size: those that are asked for, or all that do not take minutes a round there."""
-    too_slow = getattr(module, "left_out", lambda size: ())(size)
-    return [side for side in module.SIDES if side in (wanted or module.SIDES) and side not in too_slow]
+    """The sides of a size that are asked for, without those that have nothing to do there or take minutes a round."""
+    left_out = getattr(module, "left_out", lambda size: ())(size)
+    return [side for side in module.SIDES if side in (wanted or module.SIDES) and side not in left_out]
 
 
 def installed(sides: list[str], needs: dict[str, str]) -> list[str]:
     """The sides whose packages are there; the others are named."""
+    found = []
     for side in sides:
-        if side in needs and importlib.util.find_spec(needs[side]) is None:
-            print(f"left out: {side} ({needs[side]} is not installed)")
-    return [side for side in sides if side not in needs or importlib.util.find_spec(needs[side])]
+        missing = [
+            package for package in needs.get(side, "").split() if not importlib.util.find_spec(package)
+        ]
+        if missing:
+            print(f"left out: {side} ({', '.join(missing)} not installed)")
+        else:
+            found.append(side)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

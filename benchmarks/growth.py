@@ -194,6 +194,7 @@ def draw(curves: dict[str, Any], path: Path) -> None:
 
     from fathom.look import TRAINING, VALIDATION
     from fathom.report.chart import config, log_ticks, vega_lite
+    from fathom.report.palette import on_paper
 
     charts = []
     for name, curve in curves.items():
@@ -242,7 +243,8 @@ def draw(curves: dict[str, Any], path: Path) -> None:
     spec = alt.concat(*charts, columns=4, spacing=28).to_dict(validate=False)
     spec["config"] = {**config(), "background": "white"}
     spec["config"]["padding"] = 12
-    path.write_text(vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=vega_lite()), encoding="utf-8")
+    svg = vl_convert.vegalite_to_svg(on_paper(json.dumps(spec)), vl_version=vega_lite())
+    path.write_text(svg, encoding="utf-8")
 
 
 def main() -> None:

@@ -3,18 +3,30 @@
 A side builds its job in a process of its own and then does it again and again, a round at a time, when it is
 told to; so that sides take turns while all their programs stay ready, and no side's start-up is counted in another's
 rounds.
+
+A workload is a module of `benchmarks.workloads` with
+
+- SIZES: by name, what its sides are called with; CHECK: the most of it that shows that a side runs.
+- SIDES: by name, ``side(**size) -> Job``; "fathom" is one. NEEDS: the packages that a side needs, as words.
+- HELD: rows that what is reached was counted on, which says how far apart it may be.
+- MEASURES: "rounds" (cold and warm start, then rounds in turn), "starts" (several cold and warm starts, no rounds) or
+  "memory" (the largest resident set). COUNTS: what `Job.steps` counts, "steps" or "rows".
+- left_out(size): optional, sides that are not measured there. prepare(**size): optional, what is done before the sides.
 """
 
 import dataclasses
 import importlib
 import json
 import multiprocessing
+import re
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-WORKLOADS = ("mlp", "images", "sequences", "predict")
+WORKLOADS = ("mlp", "images", "sequences", "folds", "predict", "start", "memory", "stream")
 READY, GO, END = "ready", "go", "end"
 
 
@@ -23,8 +35,8 @@ class Job:
     """The work of one side.
 
     Attributes:
-        run: does one round of it from first weights and returns what it reached (accuracy or loss).
-        steps: optimizer steps x networks in a round; rows, where nothing is trained.
+        run: does one round of it from first weights and returns what it reached, an accuracy.
+        steps: optimizer steps x networks in a round; or rows, x networks where they are trained on.
     """
 
     run: Callable[[], float]
@@ -32,16 +44,21 @@ class Job:
 
 
 def workload(name: str) -> Any:
-    """The module of a workload: `SIZES`, `SIDES`, `NEEDS` and `RISING`."""
+    """The module of a workload."""
     return importlib.import_module(f"benchmarks.workloads.{name}")
 
 
-def serve(name: str, size: str, side: str) -> None:
+def smallest(module: Any, size: str) -> dict[str, Any]:
+    """The least of a size that shows that a side runs."""
+    asked = module.SIZES[size]
+    return asked | {key: min(value, asked[key]) for key, value in module.CHECK.items() if key in asked}
+
+
+def serve(name: str, size: str, side: str, check: bool) -> None:
     """Build a side's job, do a round, say so; then a round for every line that comes in."""
     module = workload(name)
-    start = time.perf_counter()
-    job = module.SIDES[side](**module.SIZES[size])
-    _tell(built=time.perf_counter() - start, steps=job.steps, **_round(job))
+    job = module.SIDES[side](**(smallest(module, size) if check else module.SIZES[size]))
+    _tell(steps=job.steps, **_round(job))
     for line in sys.stdin:
         if line.strip() == END:
             break
@@ -49,13 +66,19 @@ def serve(name: str, size: str, side: str) -> None:
 
 
 def _round(job: Job) -> dict[str, float]:
-    wall, processor = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     reached = job.run()
-    return {
-        "seconds": time.perf_counter() - wall,
-        "cpu_seconds": time.process_time() - processor,
-        "reached": float(reached),
-    }
+    return {"seconds": time.perf_counter() - start, "reached": float(reached), "peak": peak_bytes()}
+
+
+def peak_bytes() -> int:
+    """The largest resident set that this process has had."""
+    status = Path("/proc/self/status")
+    # Linux counts in ru_maxrss what the process was before it became this program.
+    found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
+    if found:
+        return int(found[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _tell(**values: Any) -> None:

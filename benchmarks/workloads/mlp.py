@@ -21,10 +21,13 @@ from typing import Any
 import numpy as np
 
 from ..harness import Job, in_processes, mine
+from .pytorch import CLIP, Work, one_by_one, together
 
-BATCH, CLIP, TRAINED = 32, 1.0, 1077
+BATCH, TRAINED = 32, 1077
 STEPS = -(-TRAINED // BATCH)
-RISING = True
+MEASURES, COUNTS = "rounds", "steps"
+HELD = 360
+CHECK = {"width": 16, "members": 4, "epochs": 1}
 SIZES: dict[str, dict[str, int]] = {
     f"w{width}-m{members}-e{epochs}": {"width": width, "members": members, "epochs": epochs}
     for width, members, epochs in [
@@ -62,7 +65,9 @@ def rows() -> list[np.ndarray]:
 
 
 def settings(members: int) -> np.ndarray:
-    """Learning rates and weight decays, [members, 2]: a grid as square as it can be."""
+    """Learning rates and weight decays, [members, 2]: a grid as square as it can be, or its middle alone."""
+    if members == 1:
+        return np.array([[3e-3, 3e-3]], np.float32)
     across = 2 ** ((members.bit_length() - 1) // 2)
     rates, decays = np.geomspace(3e-4, 3e-2, members // across), np.geomspace(1e-4, 1e-1, across)
     return np.array([(rate, decay) for rate in rates for decay in decays], np.float32)
@@ -195,7 +200,7 @@ def jax_vmap(width: int, members: int, epochs: int) -> Job:
     return Job(run, members * epochs * STEPS)
 
 
-def _network(width: int) -> Any:
+def network(width: int) -> Any:
     from torch import nn
 
     net = nn.Sequential(
@@ -208,50 +213,18 @@ def _network(width: int) -> Any:
     return net
 
 
-def torch_loop(width: int, members: int, epochs: int, compiled: bool, part: int = 0, parts: int = 1) -> Job:
-    """One network after another with the fused optimizer."""
-    import torch
-    from torch import nn
-
-    torch.set_num_threads(1)
-    x, y, held, held_y = [torch.as_tensor(a) for a in rows()[:4]]
-    grid = list(enumerate(settings(members).tolist()))
-    forward = _network(width)  # one module whose weights are drawn anew, so that it is compiled once
-
-    def losses(x: Any, y: Any) -> Any:
-        return nn.functional.cross_entropy(forward(x), y)
-
-    loss_of = torch.compile(losses) if compiled else losses
-
-    def run() -> float:
-        best = 0.0
-        for member, (rate, decay) in mine(grid, part, parts):
-            torch.manual_seed(member)
-            forward.load_state_dict(_network(width).state_dict())
-            groups = [
-                {"params": [p for p in forward.parameters() if p.ndim > 1], "weight_decay": decay},
-                {"params": [p for p in forward.parameters() if p.ndim == 1], "weight_decay": 0.0},
-            ]
-            optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
-            for epoch in range(epochs):
-                for rows in torch.as_tensor(batches(member, epoch)):
-                    optimizer.zero_grad()
-                    loss_of(x[rows], y[rows]).backward()
-                    nn.utils.clip_grad_norm_(forward.parameters(), CLIP, foreach=True)
-                    optimizer.step()
-                with torch.no_grad():
-                    best = max(best, (forward(held).argmax(1) == held_y).float().mean().item())
-        return best
-
-    return Job(run, len(mine(grid, part, parts)) * epochs * STEPS)
+def _torch_work(width: int, members: int, epochs: int, part: int, parts: int) -> Work:
+    grid = [(number, *setting) for number, setting in enumerate(settings(members).tolist())]
+    make = functools.partial(network, width)
+    return Work(rows()[:4], mine(grid, part, parts), batches, make, epochs, max)
 
 
 def torch_eager(width: int, members: int, epochs: int, part: int = 0, parts: int = 1) -> Job:
-    return torch_loop(width, members, epochs, False, part, parts)
+    return one_by_one(_torch_work(width, members, epochs, part, parts))
 
 
 def torch_compiled(width: int, members: int, epochs: int, part: int = 0, parts: int = 1) -> Job:
-    return torch_loop(width, members, epochs, True, part, parts)
+    return one_by_one(_torch_work(width, members, epochs, part, parts), compiled=True)
 
 
 def torch_vmap(
@@ -263,61 +236,19 @@ def torch_vmap(
     part: int = 0,
     parts: int = 1,
 ) -> Job:
-    """All networks as one: torch.func.vmap of the gradient, the rule written out over stacked arrays."""
+    """All networks as one; weights [in, out], so that a layer is one fused product and sum."""
     import torch
-    from torch.func import grad_and_value, vmap
-
-    torch.set_num_threads(threads)
-    x, y, held, held_y = [torch.as_tensor(a) for a in rows()[:4]]
-    grid = torch.as_tensor(mine(settings(members), part, parts))
-    numbers, count = list(range(members))[part::parts], len(grid)
 
     def forward(params: Any, x: Any) -> Any:
         h = torch.relu(torch.addmm(params["b0"], x, params["w0"]))
         h = torch.relu(torch.addmm(params["b1"], h, params["w1"]))
         return torch.addmm(params["b2"], h, params["w2"])
 
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        return torch.nn.functional.cross_entropy(forward(params, x), y)
+    def start() -> dict[str, Any]:
+        drawn = first_weights(width, members)
+        return {name: torch.as_tensor(mine(a, part, parts).copy()) for name, a in drawn.items()}
 
-    def column(values: Any, like: Any) -> Any:
-        return values.reshape(-1, *[1] * (like.ndim - 1))
-
-    def step(params: Any, first: Any, second: Any, rows: Any, fix1: Any, fix2: Any) -> None:
-        grads, _ = vmap(grad_and_value(loss))(params, x[rows], y[rows])
-        norm = sum(g.flatten(1).square().sum(1) for g in grads.values()).sqrt()
-        scale = CLIP / norm.clamp_min(CLIP)
-        for name, p in params.items():
-            g = grads[name] * column(scale, p)
-            m, v = first[name], second[name]
-            m.lerp_(g, 0.1)
-            v.mul_(0.999).addcmul_(g, g, value=0.001)
-            decay = column(grid[:, 1], p) if name[0] == "w" else 0.0
-            change = (m / fix1) / ((v / fix2).sqrt() + 1e-8) + decay * p
-            p.sub_(column(grid[:, 0], p) * change)
-
-    stepped = torch.compile(step, fullgraph=True) if compiled else step
-    judge = vmap(lambda params: (forward(params, held).argmax(1) == held_y).float().mean())
-
-    def run() -> float:
-        start = first_weights(width, members)
-        params = {
-            name: torch.as_tensor(np.ascontiguousarray(mine(a, part, parts))) for name, a in start.items()
-        }
-        first = {name: torch.zeros_like(p) for name, p in params.items()}
-        second = {name: torch.zeros_like(p) for name, p in params.items()}
-        best, done = 0.0, 0
-        with torch.no_grad():
-            for epoch in range(epochs):
-                order = torch.as_tensor(np.stack([batches(member, epoch) for member in numbers], 1))
-                for rows in order:
-                    done += 1
-                    fix1, fix2 = torch.tensor(1 - 0.9**done), torch.tensor(1 - 0.999**done)
-                    stepped(params, first, second, rows, fix1, fix2)
-                best = max(best, judge(params).max().item())
-        return best
-
-    return Job(run, count * epochs * STEPS)
+    return together(_torch_work(width, members, epochs, part, parts), compiled, threads, forward, start)
 
 
 def torch_vmap_compiled(**size: Any) -> Job:
@@ -329,7 +260,7 @@ def _vmap_part(part: int, parts: int, **size: Any) -> Job:
 
 
 def _shared(side: Any) -> Any:
-    return lambda **size: in_processes(side, 2, max, **size)
+    return lambda members, **size: in_processes(side, min(2, members), max, members=members, **size)
 
 
 def scikit_learn(width: int, members: int, epochs: int) -> Job:
@@ -341,12 +272,12 @@ def scikit_learn(width: int, members: int, epochs: int) -> Job:
     pool = Parallel(n_jobs=2)
 
     def run() -> float:
-        return max(pool(delayed(_scikit_one)(width, epochs, s, x, y, held, held_y) for s in enumerate(grid)))
+        return max(pool(delayed(scikit_one)(width, epochs, s, x, y, held, held_y) for s in enumerate(grid)))
 
     return Job(run, members * epochs * STEPS)
 
 
-def _scikit_one(width: int, epochs: int, setting: Any, x: Any, y: Any, held: Any, held_y: Any) -> float:
+def scikit_one(width: int, epochs: int, setting: Any, x: Any, y: Any, held: Any, held_y: Any) -> float:
     import warnings
 
     from sklearn.neural_network import MLPClassifier
@@ -414,10 +345,24 @@ NEEDS = {side: side.split()[0] for side in SIDES if side.startswith(("torch", "k
 }
 
 
+_ALL_AS_ONE = ("jax vmap", "torch vmap", "torch vmap compiled", "torch vmap compiled in 2")
+
+
 def left_out(size: str) -> tuple[str, ...]:
-    """Sides that train one network at a time, where a round would take them minutes."""
-    asked = SIZES[size]
-    steps = asked["members"] * asked["epochs"] * STEPS
-    slow = steps > 20_000 or asked["width"] > 256
-    one_by_one = ("jax loop", "torch compiled", "torch eager", "scikit-learn") if slow else ()
-    return (*one_by_one, *(("keras",) if asked["members"] > 8 else ()))
+    """Sides with nothing to do, those that would take minutes, and those that another one of their kind is ahead of."""
+    width, members, epochs = (SIZES[size][name] for name in ("width", "members", "epochs"))
+    if members == 1:
+        return _ALL_AS_ONE
+    out = ["keras", "torch compiled"]  # the one compiles for every network, of the other start-up is a minute
+    whole, named = members * epochs * STEPS > 20_000, width in (32, 128) and members == 64
+    if whole or width > 128:
+        out.append("jax loop")
+    if (whole and not named) or width > 512:
+        out += ["torch eager", "scikit-learn"]
+    if width in (256, 512):
+        out.append("scikit-learn")
+    if not named or epochs == 1 or width > 32:
+        out.append("torch vmap")  # compiled it is faster
+    if (not named or epochs == 1) and width < 512:
+        out.append("torch vmap compiled")  # in two processes it is faster
+    return tuple(out)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..harness import Job, in_processes, mine
+from .pytorch import CLIP, Work, one_by_one, together
 
-BATCH, CLIP, DECAY, CLASSES = 32, 1.0, 1e-2, 10
+BATCH, DECAY, CLASSES = 32, 1e-2, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +166,13 @@ def jax_loop(network: Network, members: int, epochs: int) -> Job:
     return Job(run, members * epochs * (len(y) // BATCH))
 
 
+def _torch_work(network: Network, members: int, epochs: int, part: int, parts: int) -> Work:
+    rows = network.torch_rows()
+    share = mine([(number, rate, DECAY) for number, rate in enumerate(rates(members))], part, parts)
+    order = functools.partial(batches, count=len(rows[1]))
+    return Work(rows, share, order, network.torch, epochs, statistics.fmean)
+
+
 def torch_loop(
     network: Network,
     members: int,
@@ -175,46 +183,7 @@ def torch_loop(
     parts: int = 1,
 ) -> Job:
     """One network after another with the fused optimizer."""
-    import torch
-    from torch import nn
-
-    torch.set_num_threads(threads)
-    x, y, held, held_y = [torch.as_tensor(a) for a in network.torch_rows()]
-    share = mine(list(enumerate(rates(members))), part, parts)
-    model = network.torch()  # one module whose weights are drawn anew, so that it is compiled once
-
-    def losses(x: Any, y: Any) -> Any:
-        return nn.functional.cross_entropy(model(x), y)
-
-    loss_of = torch.compile(losses) if compiled else losses
-
-    def run() -> float:
-        reached = []
-        for member, rate in share:
-            torch.manual_seed(member)
-            model.load_state_dict(network.torch().state_dict())
-            optimizer = torch.optim.AdamW(_groups(model), lr=rate, fused=True)
-            best = 0.0
-            for epoch in range(epochs):
-                for rows in torch.as_tensor(batches(member, epoch, len(y))):
-                    optimizer.zero_grad()
-                    loss_of(x[rows], y[rows]).backward()
-                    nn.utils.clip_grad_norm_(model.parameters(), CLIP, foreach=True)
-                    optimizer.step()
-                with torch.no_grad():
-                    best = max(best, (model(held).argmax(1) == held_y).float().mean().item())
-            reached.append(best)
-        return statistics.fmean(reached)
-
-    return Job(run, len(share) * epochs * (len(y) // BATCH))
-
-
-def _groups(model: Any) -> list[dict[str, Any]]:
-    """Decay for the matrices alone."""
-    return [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": DECAY},
-        {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
-    ]
+    return one_by_one(_torch_work(network, members, epochs, part, parts), compiled, threads)
 
 
 def torch_vmap(
@@ -226,56 +195,8 @@ def torch_vmap(
     part: int = 0,
     parts: int = 1,
 ) -> Job:
-    """All networks as one: torch.func.vmap of the gradient, the rule written out over stacked arrays."""
-    import torch
-    from torch.func import functional_call, grad_and_value, stack_module_state, vmap
-
-    torch.set_num_threads(threads)
-    x, y, held, held_y = [torch.as_tensor(a) for a in network.torch_rows()]
-    share = mine(list(enumerate(rates(members))), part, parts)
-    rate = torch.tensor([r for _, r in share])
-    model = network.torch()
-
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        return torch.nn.functional.cross_entropy(functional_call(model, params, (x,)), y)
-
-    def column(values: Any, like: Any) -> Any:
-        return values.reshape(-1, *[1] * (like.ndim - 1))
-
-    def step(params: Any, first: Any, second: Any, rows: Any, fix1: Any, fix2: Any) -> None:
-        grads, _ = vmap(grad_and_value(loss))(params, x[rows], y[rows])
-        norm = sum(g.flatten(1).square().sum(1) for g in grads.values()).sqrt()
-        scale = CLIP / norm.clamp_min(CLIP)
-        for name, p in params.items():
-            g = grads[name] * column(scale, p)
-            m, v = first[name], second[name]
-            m.lerp_(g, 0.1)
-            v.mul_(0.999).addcmul_(g, g, value=0.001)
-            change = (m / fix1) / ((v / fix2).sqrt() + 1e-8) + (DECAY if p.ndim > 2 else 0.0) * p
-            p.sub_(column(rate, p) * change)
-
-    stepped = torch.compile(step) if compiled else step
-    judge = vmap(lambda params: (functional_call(model, params, (held,)).argmax(1) == held_y).float().mean())
-
-    def run() -> float:
-        made = []
-        for member, _ in share:
-            torch.manual_seed(member)
-            made.append(network.torch())
-        params = {name: p.detach().clone() for name, p in stack_module_state(made)[0].items()}
-        first, second = ({name: torch.zeros_like(p) for name, p in params.items()} for _ in range(2))
-        best, done = torch.zeros(len(share)), 0
-        with torch.no_grad():
-            for epoch in range(epochs):
-                every = np.stack([batches(member, epoch, len(y)) for member, _ in share], 1)
-                for rows in torch.as_tensor(every):
-                    done += 1
-                    fix1, fix2 = torch.tensor(1 - 0.9**done), torch.tensor(1 - 0.999**done)
-                    stepped(params, first, second, rows, fix1, fix2)
-                best = torch.maximum(best, judge(params))
-        return best.mean().item()
-
-    return Job(run, len(share) * epochs * (len(y) // BATCH))
+    """All networks as one."""
+    return together(_torch_work(network, members, epochs, part, parts), compiled, threads)
 
 
 def _of(side: Any, networks: dict[str, Network], kind: str, **size: Any) -> Job:

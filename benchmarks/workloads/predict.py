@@ -1,34 +1,38 @@
 """Prediction: the classes of many rows by one trained 64-128-128-10 network, from raw numbers to class names.
 
-Every side has the same trained weights' shapes, standardizes the raw inputs, and gives the classes; what is reached is
-the share of rows that it puts into its own most frequent class, so that no side can leave the work out.
+Every side standardizes the raw inputs and gives the classes. Scikit-learn and PyTorch have the same weights, trained by
+scikit-learn; Fathom has its own. What is reached is the share of the predicted rows that are right; these are the
+rows trained on, again and again, so it says that the work was done and nothing else.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from ..harness import Job
 
-RISING = True
+MEASURES, COUNTS = "rounds", "rows"
+HELD = 1797
 SIZES = {f"rows-{rows}": {"rows": rows} for rows in (1, 1_000, 200_000)}
+CHECK: dict[str, int] = {}
 
 
-def data(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Digits to train on, and raw rows to predict."""
+def data(rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Digits to train on, and raw rows to predict with their classes."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    return x, y, np.resize(x, (rows, x.shape[1]))
+    return x, y, np.resize(x, (rows, x.shape[1])), np.resize(y, rows)
 
 
-def _job(predict: Any, x: np.ndarray) -> Job:
+def _job(predict: Any, x: np.ndarray, y: np.ndarray) -> Job:
     repeats = max(1, 2_000 // len(x))  # so that a round of one row is long enough to time
 
     def run() -> float:
         for _ in range(repeats):
             found = np.asarray(predict(x))
-        return np.unique(found, return_counts=True)[1].max() / len(x)
+        return (found.astype(y.dtype) == y).mean()
 
     return Job(run, len(x) * repeats)
 
@@ -38,13 +42,13 @@ def fathom(rows: int) -> Job:
     import fathom as fm
 
     fm.configure()
-    x, y, new = data(rows)
-    recipe = fm.Recipe(epochs=2, learning_rate=1e-3)
+    x, y, new, truth = data(rows)
+    recipe = fm.Recipe(epochs=20, learning_rate=1e-3)
     study = fm.Study((x, y), fm.models.MLP(width=128), recipe, folds=1, scaling="standardize")
-    return _job(study.run(baselines=False).best.predict, new)
+    return _job(study.run(baselines=False).best.predict, new, truth)
 
 
-def scikit_learn(rows: int) -> Job:
+def _trained(x: np.ndarray, y: np.ndarray) -> Any:
     """A pipeline of a scaler and MLPClassifier."""
     import warnings
 
@@ -53,27 +57,29 @@ def scikit_learn(rows: int) -> Job:
     from sklearn.preprocessing import StandardScaler
 
     warnings.simplefilter("ignore")
-    x, y, new = data(rows)
-    return _job(make_pipeline(StandardScaler(), MLPClassifier((128, 128), max_iter=2)).fit(x, y).predict, new)
+    network = MLPClassifier((128, 128), max_iter=20, batch_size=32, random_state=0)
+    return make_pipeline(StandardScaler(), network).fit(x, y)
 
 
-def torch(rows: int) -> Job:
-    """The eager network under no_grad, both threads."""
-    return _torch(rows, compiled=False)
+def scikit_learn(rows: int) -> Job:
+    """The pipeline's own `predict`."""
+    x, y, new, truth = data(rows)
+    return _job(_trained(x, y).predict, new, truth)
 
 
-def torch_compiled(rows: int) -> Job:
-    """torch.compile of the same."""
-    return _torch(rows, compiled=True)
-
-
-def _torch(rows: int, compiled: bool) -> Job:
+def torch(rows: int, compiled: bool = False) -> Job:
+    """The network under inference_mode, both threads, compiled or not."""
     import torch as t
 
-    x, _, new = data(rows)
-    center, scale = (t.tensor(a, dtype=t.float32) for a in (x.mean(0), np.maximum(x.std(0), 1e-6)))
+    x, y, new, truth = data(rows)
+    scaler, trained = _trained(x, y)
+    center, scale = (t.tensor(a, dtype=t.float32) for a in (scaler.mean_, scaler.scale_))
     layers = [t.nn.Linear(64, 128), t.nn.ReLU(), t.nn.Linear(128, 128), t.nn.ReLU(), t.nn.Linear(128, 10)]
     network = t.nn.Sequential(*layers)
+    with t.no_grad():
+        for layer, weight, bias in zip(layers[::2], trained.coefs_, trained.intercepts_, strict=True):
+            layer.weight.copy_(t.tensor(weight.T))
+            layer.bias.copy_(t.tensor(bias))
 
     def classes(rows: t.Tensor) -> t.Tensor:
         return network((rows - center) / scale).argmax(1)
@@ -81,11 +87,16 @@ def _torch(rows: int, compiled: bool) -> Job:
     forward = t.compile(classes) if compiled else classes
 
     def predict(x: np.ndarray) -> np.ndarray:
-        with t.no_grad():
+        with t.inference_mode():
             return forward(t.as_tensor(x, dtype=t.float32)).numpy()
 
-    return _job(predict, new)
+    return _job(predict, new, truth)
 
 
-SIDES = {"fathom": fathom, "scikit-learn": scikit_learn, "torch": torch, "torch compiled": torch_compiled}
+SIDES = {
+    "fathom": fathom,
+    "scikit-learn": scikit_learn,
+    "torch": torch,
+    "torch compiled": functools.partial(torch, compiled=True),
+}
 NEEDS = {"torch": "torch", "torch compiled": "torch"}

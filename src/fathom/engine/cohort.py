@@ -339,7 +339,7 @@ class Cohort:
 
     def empty(self, epoch: int) -> None:
         """Leave no member in a lane, after `epoch` epochs."""
-        self._blocks, self._where, self.epoch = [], np.zeros(0, dtype=int), epoch
+        self._blocks, self._where, self.epoch, self._ahead = [], np.zeros(0, dtype=int), epoch, None
 
     def member_slots(
         self, *names: str, wanted: np.ndarray | None = None

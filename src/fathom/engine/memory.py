@@ -50,7 +50,7 @@ class Memory:
     Attributes:
         process: what the process holds when the plan is made: Python, JAX, the rows on the host.
         programs: while they are compiled, or read from disk.
-        rows: examples and their orders on the devices, where those do not read the host's own.
+        rows: examples, where the devices do not read the host's own; their orders, those of the next epoch too.
         members: their state and their best epoch's.
         working: what a step or an evaluation holds beside its members, on all devices; 0 if nobody counted.
         copies: members on the host while some are dropped or all are saved; choosing and the report, if they take more.
@@ -126,7 +126,7 @@ def forecast(
     return Memory(
         process=process_memory(),
         programs=int(_EQUATION * sum(largest[:_COMPILERS]) + _FURTHER * len(largest[_COMPILERS:])),
-        rows=placed + (many + 1) * max(part.orders for part in parts),
+        rows=placed + (many + 1) * (2 if feed.windows is None else 1) * max(part.orders for part in parts),
         members=members,
         working=working,
         copies=copies,

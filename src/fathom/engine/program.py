@@ -146,7 +146,7 @@ class Program:
     @property
     def count(self) -> int:
         """How many times it was compiled."""
-        return len(self._compiled)
+        return len(self.made)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,11 +36,8 @@ if TYPE_CHECKING:
     from .result import Result
 
 _MOST_SAMPLES = 96
-RUN_OPTIONS = {
-    "baselines": True,
-    "measure": False,
-    "shard": "members",
-}  # of `run`, with what they are unless said
+#: Options of `run`, with what they are unless said.
+RUN_OPTIONS = {"baselines": True, "measure": False, "shard": "members"}
 _PLAIN_KEYS = (
     "seeds",
     "folds",

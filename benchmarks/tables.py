@@ -66,10 +66,7 @@ def run_fathom(dataset, split, seed: int) -> tuple[np.ndarray, np.ndarray | None
     import fathom as fm
 
     result = fm.Study(dataset, split_seed=seed).run(baselines=False)
-    inputs = {
-        fold: e.encode(dataset.table.take(split.test)) for fold, e in enumerate(result.ensemble.encoders)
-    }
-    found = result.ensemble.combine(result.ensemble.outputs_of(inputs, len(split.test)))
+    found = result.ensemble.combine(result.ensemble.table_outputs(dataset.table.take(split.test)))
     return found.argmax(1) if dataset.kind == "classification" else found
 
 

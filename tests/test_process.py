@@ -50,9 +50,19 @@ def test_a_second_process_reads_the_first_ones_programs_in_silence(tmp_path, bef
     assert warm["cache"].startswith(str(tmp_path))
 
 
+@pytest.mark.skipif(process.usable_cores() == 1, reason="JAX's own device is all there is to arrange")
 def test_after_the_first_computation_it_is_refused(tmp_path):
     late = run(tmp_path, "import jax; jax.numpy.ones(3).block_until_ready()")
     assert "UsageError: fathom.configure() came after JAX's first computation" in late.stderr
+
+
+def test_a_second_call_changes_nothing(tmp_path):
+    """A notebook's first cell is run again."""
+    again = "import fathom as fm; fm.configure(); import jax; jax.numpy.ones(3).block_until_ready()"
+    for before in (again, f"import jax; {again}"):
+        found = run(tmp_path, before)
+        assert found.stderr == ""
+        assert json.loads(found.stdout)["devices"] == process.usable_cores()
 
 
 def test_what_the_user_set_wins(tmp_path):

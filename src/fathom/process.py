@@ -75,8 +75,8 @@ def configure(
         What was arranged.
 
     Raises:
-        UsageError: if JAX has run a computation already, which reads these settings only once; if an argument is
-            missing or wrong; or if the processes did not meet.
+        UsageError: if JAX has run a computation already with other devices, which it reads only once; if an argument
+            is missing or wrong; or if the processes did not meet. A second call is fine.
     """
     check_meeting(coordinator, processes, process)
     settings = arrange(os.environ)
@@ -277,10 +277,12 @@ def _tell_jax(settings: ProcessSettings) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", settings.devices)
     except RuntimeError:
-        raise UsageError(
-            "fathom.configure() came after JAX's first computation, which fixes the devices; "
-            "call it before any JAX call"
-        ) from None
+        # A second call, as of a notebook's first cell, finds the devices as it wants them.
+        if len(jax.local_devices(backend="cpu")) != settings.devices:
+            raise UsageError(
+                "fathom.configure() came after JAX's first computation, which fixes the devices; "
+                "call it before any JAX call"
+            ) from None
     if _CACHE in settings.variables:
         jax.config.update("jax_compilation_cache_dir", settings.variables[_CACHE])
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -212,5 +212,8 @@ def test_explained_the_whole_plan_and_every_program_are_told():
     list(state.take(COMPILING))
     traced, read, _ = state.take(COMPILED)
     took = [line.replace(THIN_SPACE, " ") for line in (traced, read)]
-    assert took[0] == "  mlp 8, an epoch of training, then validation: traced in 0.2 s, compiled in 3.0 s, kept on disk"
+    assert (
+        took[0]
+        == "  mlp 8, an epoch of training, then validation: traced in 0.2 s, compiled in 3.0 s, kept on disk"
+    )
     assert took[1] == "  mlp 8, making its members: read from disk in 0.1 s"

@@ -5,7 +5,7 @@ import numpy as np
 import pandas
 import pytest
 
-from fathom.data import Encoder, load, make_split, read_new, read_table
+from fathom.data import Column, Encoder, Schema, load, make_split, read_new, read_table
 from fathom.errors import DataError, UsageError
 
 
@@ -85,6 +85,31 @@ def test_arrays_keep_every_column():
     assert target.tolist() == [0] * 5
     table, target = read_table(x[:5], data.schema)
     assert target is None
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("used", [(0, 1, 2, 3), (3, 1)])
+def test_an_array_of_numbers_reads_as_its_columns_do(kind, used):
+    """A plain array is read at once, a mapping column by column: the same table and the same notes."""
+    x = (100 * np.random.default_rng(0).uniform(size=(50, 5))).astype(kind)
+    if kind in (np.float64, np.float32):
+        x[3, 1], x[4, 3] = np.nan, np.inf
+    columns = {f"x{place}": x[:, place] for place in range(5)}
+    schema = Schema(tuple(Column(f"x{place}", "numeric") for place in used), Column("y", "target"))
+    whole, apart = read_new(x, schema), read_new(columns, schema)
+    np.testing.assert_array_equal(whole.table.numeric, apart.table.numeric)
+    assert (whole.notes, whole.target, whole.weight) == (apart.notes, None, None)
+    assert whole.notes[0].startswith(f"{5 - len(used)} column")
+    named = Schema(tuple(Column(name, "numeric") for name in "abcde"), Column("y", "target"))
+    by_place = read_new(x, named)
+    np.testing.assert_array_equal(by_place.table.numeric, np.where(np.isinf(x), np.nan, x))
+    assert by_place.notes == ()
+    # What names the target, or asks for more than numbers, is not read at once.
+    goal = Schema(schema.columns, Column("x4", "target"))
+    np.testing.assert_array_equal(read_new(x, goal).target, x[:, 4])
+    flags = Schema((Column("x0", "boolean"),), Column("y", "target"))
+    with pytest.raises(DataError, match="holds numbers other than 0 and 1"):
+        read_new(x, flags)
 
 
 @pytest.mark.parametrize(

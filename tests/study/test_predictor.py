@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 
 import jax
 import numpy as np
@@ -99,6 +100,18 @@ def test_many_rows_are_predicted_in_parts(grid):
     many = np.tile(x, (60, 1))  # 9000 rows, more than two parts
     found = grid[0].best.predict_proba(many)
     np.testing.assert_allclose(found, np.tile(found[:150], (60, 1)), rtol=2e-5, atol=1e-7)
+
+
+def test_a_copy_holds_nothing_of_a_device(grid):
+    model, x = grid[0].ensemble, cells(grid[0].study, np.arange(20))
+    fresh = [dataclasses.replace(part) for part in model.parts]
+    before = len(pickle.dumps(fresh))
+    used = dataclasses.replace(model, parts=tuple(fresh))
+    found = used.predict_proba(x)
+    assert all("answer" in vars(part) for part in fresh)
+    assert len(pickle.dumps(fresh)) == before
+    copy = dataclasses.replace(model, parts=tuple(pickle.loads(pickle.dumps(fresh))))
+    np.testing.assert_array_equal(copy.predict_proba(x), found)
 
 
 def test_evaluate_gives_every_metric_of_the_task(grid, tmp_path):

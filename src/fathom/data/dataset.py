@@ -45,8 +45,8 @@ class Table:
     def __len__(self) -> int:
         return len(self.numeric)
 
-    def take(self, rows: np.ndarray) -> "Table":
-        """The table at some rows (indices or a mask)."""
+    def take(self, rows: np.ndarray | slice) -> "Table":
+        """The table at some rows (indices, a mask, or a slice, which copies nothing)."""
         return Table(self.numeric[rows], self.categorical[rows], self.text[rows])
 
 

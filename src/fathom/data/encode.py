@@ -7,6 +7,7 @@ scales, the whitening matrix) are fitted on training rows only.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -104,7 +105,7 @@ class Encoder:
         spread = moments(goal, None if target is None else count)
         return cls(schema, median, Scaling.fit(scaling, values, count), frequency, *spread)
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """What each input means, in order; under "pca" the numeric ones are pc1, pc2, …; "" for a blank one."""
         names = _continuous_names(self.schema)
@@ -119,7 +120,7 @@ class Encoder:
             names += [f"{column.name} words {place}" for place in range(column.buckets)]
         return (*names, *[""] * (self.continuous + self.room[1] - len(names)))
 
-    @property
+    @cached_property
     def continuous(self) -> int:
         """How many inputs, the first ones, are conditioned numbers or blank; the others are flags and counts."""
         return max(len(_continuous_names(self.schema)), self.room[0])
@@ -129,7 +130,7 @@ class Encoder:
         """How many inputs there are; the same for every fold, since the schema decides it."""
         return len(self.feature_names)
 
-    @property
+    @cached_property
     def filled(self) -> tuple[int, int]:
         """How many of the continuous inputs, the first ones, and of the others are not blank."""
         continuous = len(_continuous_names(self.schema))
@@ -210,13 +211,20 @@ class Encoder:
         filled, others = arrays.get("room", (0, 0))
         return cls(schema, median, fitted, frequency, center, scale, (int(filled), int(others)))
 
+    @cached_property
+    def _slot_lines(self) -> tuple[np.ndarray, ...]:
+        """What the inputs of each categorical column are for each of its codes, float32 [slots, slots]."""
+        lines, start = [], 0
+        for column in self.schema.categorical:
+            share = self.frequency[start : start + column.slots]
+            lines.append(np.where(share[:, None] > 0, np.eye(column.slots), share).astype(np.float32))
+            start += column.slots
+        return tuple(lines)
+
     def _one_hot(self, codes: np.ndarray, inputs: np.ndarray, start: int) -> int:
         """Fill in one input a slot from `start` on; where the next block starts."""
-        first = start
         for place, column in enumerate(self.schema.categorical):
-            share = self.frequency[start - first : start - first + column.slots]
-            lines = np.where(share[:, None] > 0, np.eye(column.slots), share).astype(np.float32)
-            inputs[:, start : start + column.slots] = lines[codes[:, place]]
+            inputs[:, start : start + column.slots] = self._slot_lines[place][codes[:, place]]
             start += column.slots
         return start
 
@@ -255,6 +263,8 @@ def _medians(numeric: np.ndarray) -> np.ndarray:
 
 def _continuous(schema: Schema, filled: np.ndarray) -> np.ndarray:
     """The numeric block before conditioning: numeric columns as they are, three parts of each date."""
+    if all(column.kind == "numeric" for column in schema.numeric):
+        return filled
     parts = []
     for place, column in enumerate(schema.numeric):
         if column.kind == "numeric":

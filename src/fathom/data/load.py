@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError, UsageError
 from .dataset import Dataset, Table, build_table, build_target
 from .infer import infer_schema
-from .read.columns import RawColumn
+from .read.columns import RawColumn, finite
 from .read.frames import read_arrays
 from .read.open import open_source
 from .reading import Reading, listing, match_labels, read_source
@@ -165,6 +165,8 @@ def read_new(source: Any, schema: Schema, *, with_target: bool = True) -> NewDat
     Raises:
         DataError: if a column is missing (all of them are named) or a cell cannot be read as in training.
     """
+    if (numbers := _read_numbers(source, schema)) is not None:
+        return numbers
     columns = _read_new(source, schema)
     by_name = {column.name: column for column in columns}
     check_present(list(by_name), schema)
@@ -185,6 +187,38 @@ def read_table(source: Any, schema: Schema, *, with_target: bool = True) -> tupl
     """The table and the target of new data, as `read_new` reads them."""
     new = read_new(source, schema, with_target=with_target)
     return new.table, new.target
+
+
+def _read_numbers(source: Any, schema: Schema) -> NewData | None:
+    """What `read_new` reads from a plain array for a model of numbers, all columns at once; None for anything else."""
+    if (
+        type(source) is not np.ndarray
+        or source.ndim != 2
+        or 0 in source.shape
+        or source.dtype.kind not in "iuf"
+    ):
+        return None
+    names, given = (
+        [column.name for column in schema.columns],
+        [f"x{place}" for place in range(source.shape[1])],
+    )
+    weight = schema.role("weight")
+    beside = {schema.target.name, None if weight is None else weight.name}
+    if any(column.kind != "numeric" for column in schema.columns) or not beside.isdisjoint(given):
+        return None
+    if set(names) <= set(given):
+        notes = passed_over(given, schema)
+        source = source if names == given else source[:, [given.index(name) for name in names]]
+    elif len(names) == len(given):
+        notes = ()
+    else:
+        return None  # which `_read_new` says in a sentence
+    return NewData(
+        Table(finite(source.astype(np.float64)), np.empty((len(source), 0), dtype=np.int32)),
+        None,
+        None,
+        notes,
+    )
 
 
 def _read_new(source: Any, schema: Schema) -> list[RawColumn]:

@@ -6,6 +6,7 @@ every fold of a study has the same inputs.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 #: What a column may be used as.
@@ -79,17 +80,17 @@ class Schema:
         """The kind of task: "classification" or "regression"."""
         return "regression" if self.target.categories is None else "classification"
 
-    @property
+    @cached_property
     def numeric(self) -> tuple[Column, ...]:
         """The columns that `Table.numeric` holds, in its order: numeric, boolean and date."""
         return tuple(column for column in self.columns if column.kind in _NUMERIC_KINDS)
 
-    @property
+    @cached_property
     def categorical(self) -> tuple[Column, ...]:
         """The columns that `Table.categorical` holds, in its order."""
         return tuple(column for column in self.columns if column.kind == "categorical")
 
-    @property
+    @cached_property
     def text(self) -> tuple[Column, ...]:
         """The columns that `Table.text` holds, in its order."""
         return tuple(column for column in self.columns if column.kind == "text")

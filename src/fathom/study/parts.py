@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -40,6 +40,15 @@ class Part:
     fold: int
     spec: LearnerSpec
     kept: Any
+
+    @functools.cached_property
+    def answer(self) -> Callable[[Any], Any]:
+        """What the network says about inputs [rows, ...]; its arrays stay on a device from the first call on."""
+        return functools.partial(forward(self.spec), jax.device_put(self.kept))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: the fields, nothing on a device."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def stand_alone(spec: LearnerSpec) -> LearnerSpec:

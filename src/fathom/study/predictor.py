@@ -1,14 +1,14 @@
 """A trained model that stands alone: schema, encoders, networks, calibration; needs neither data nor study."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..data import Encoder, NewData, Schema
+from ..data import Encoder, NewData, Schema, Table
 from ..data.stream import STRETCH, new_batches
 from ..errors import DataError, UsageError
 from ..models import Architecture
@@ -16,7 +16,7 @@ from ..objectives import log_softmax
 from ..task import Task
 from .decisions import offsets_of, threshold_of
 from .intervals import COVERAGE, Intervals, check_coverage
-from .parts import Part, call_sizes, forward
+from .parts import Part, call_sizes
 from .scoring import Judged, score_all
 
 _BATCH_CELLS = 1 << 25  # of 4 bytes, of a batch's inputs and outputs
@@ -113,30 +113,42 @@ class Predictor:
         Raises:
             DataError: if a column is missing or a cell cannot be read as in training.
         """
-        folds = {part.fold for part in self.parts}
-        width = len(folds) * self.encoders[0].features + 4 * len(self.parts) * self._width
+        folds = len({part.fold for part in self.parts})
+        width = folds * self.encoders[0].features + 4 * len(self.parts) * self._width
         rows = 1 << int(np.clip(_BATCH_CELLS // width, _LEAST_BATCH, STRETCH)).bit_length() - 1
         for new in new_batches(source, self.schema, rows, with_target=with_target):
-            inputs = {fold: self.encoders[fold].encode(new.table) for fold in folds}
-            yield new, self.outputs_of(inputs, len(new.table))
+            yield new, self.table_outputs(new.table)
 
     @property
     def _width(self) -> int:
         """Outputs of a network."""
         return len(self.task.classes) if self.task.kind == "classification" else 1
 
+    def table_outputs(self, table: Table) -> np.ndarray:
+        """`outputs` for the cells of a table that follows the schema."""
+        return self._run(len(table), lambda fold, at: self.encoders[fold].encode(table.take(at)))
+
     def outputs_of(self, inputs: Mapping[int, np.ndarray], rows: int) -> np.ndarray:
         """`outputs` for inputs that each fold's encoder made."""
+        return self._run(rows, lambda fold, at: inputs[fold][at])
+
+    def _run(self, rows: int, inputs_of: Callable[[int, slice], np.ndarray]) -> np.ndarray:
+        """`outputs` for some rows, given what makes a fold's inputs of a stretch of them.
+
+        A device works on one stretch while the inputs of the next are made.
+        """
         results = np.zeros((len(self.parts), rows, self._width))
-        for index, part in enumerate(self.parts):
-            kept, run = jax.device_put(part.kept), forward(part.spec)
-            start = 0
-            for size in call_sizes(rows, self.steady):
-                x = inputs[part.fold][start : start + size]
-                padded = np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))
-                found = np.asarray(run(kept, jax.device_put(padded)))[: len(x)]
-                results[index, start : start + len(x)] = found.reshape(len(x), -1)
-                start += size
+        begun, start = [], 0
+        for size in call_sizes(rows, self.steady):
+            at = slice(start, min(start + size, rows))
+            for fold in {part.fold: None for part in self.parts}:
+                x = jax.device_put(_filled_up(inputs_of(fold, at), size))
+                begun += [
+                    (index, at, part.answer(x)) for index, part in enumerate(self.parts) if part.fold == fold
+                ]
+            start += size
+        for index, at, found in begun:
+            results[index, at] = np.asarray(found)[: at.stop - at.start].reshape(-1, self._width)
         if self.task.kind == "regression":
             for index, part in enumerate(self.parts):
                 results[index] = self.encoders[part.fold].decode_target(results[index])
@@ -360,3 +372,8 @@ class Predictor:
         from .stored import read_predictor
 
         return read_predictor(Path(folder), architecture)
+
+
+def _filled_up(x: np.ndarray, rows: int) -> np.ndarray:
+    """Inputs with rows of 0 under them up to a number of rows."""
+    return x if len(x) == rows else np.pad(x, [(0, rows - len(x))] + [(0, 0)] * (x.ndim - 1))

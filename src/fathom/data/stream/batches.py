@@ -65,6 +65,4 @@ def _rows_of(whole: NewData, start: int, stop: int) -> NewData:
         return None if values is None else values[rows]
 
     notes = whole.notes if start == 0 else ()
-    return NewData(
-        whole.table.take(np.arange(len(whole.table))[rows]), cut(whole.target), cut(whole.weight), notes
-    )
+    return NewData(whole.table.take(rows), cut(whole.target), cut(whole.weight), notes)

@@ -17,7 +17,7 @@ import numpy as np
 from ..harness import Job, in_processes, mine
 from .pytorch import CLIP, Work, one_by_one, together
 
-BATCH, DECAY, CLASSES = 32, 1e-2, 10
+BATCH, DECAY = 32, 1e-2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _functions(make: Callable[[Any], Any], parts: int) -> tuple[Any, Any, Any]:
     import jax
     import optax
 
-    from fathom.optim import gradient_in_parts
+    from fathom.optim import gradient_in_parts, outputs_in_parts
 
     fixed = eqx.filter(eqx.filter_eval_shape(make, jax.random.key(0)), eqx.is_array, inverse=True)
     fixed = jax.tree.map(lambda leaf: None if hasattr(leaf, "shape") else leaf, fixed)
@@ -113,8 +113,7 @@ def _functions(make: Callable[[Any], Any], parts: int) -> tuple[Any, Any, Any]:
 
     def evaluate(state: Any, split: Any) -> Any:
         # Part by part as well: a core's cache holds no activations of all held rows.
-        x = split["x"].reshape(-1, BATCH // parts, *split["x"].shape[1:])
-        logits = jax.lax.map(lambda part: forward(state[0], part, True), x).reshape(-1, CLASSES)
+        logits = outputs_in_parts(lambda x: forward(state[0], x, True), split["x"], BATCH // parts)
         right = (logits.argmax(1) == split["y"]).astype("float32").mean()
         return {"accuracy": right, "loss": _cross_entropy(logits, split["y"])}
 
@@ -122,7 +121,7 @@ def _functions(make: Callable[[Any], Any], parts: int) -> tuple[Any, Any, Any]:
 
 
 def fathom(network: Network, members: int, epochs: int) -> Job:
-    """One population."""
+    """One population; a network alone has each batch shared by the devices."""
     import fathom as fm
 
     fm.configure()
@@ -131,9 +130,12 @@ def fathom(network: Network, members: int, epochs: int) -> Job:
     train, validation = {"x": x, "y": y.astype(np.int32)}, {"x": held, "y": held_y.astype(np.int32)}
     settings = {"rate": rates(members), "seed": list(range(members))}
 
+    shard = "members" if members > 1 else "batch"
+
     def run() -> float:
         population = fm.Population(*functions, settings, score="accuracy", greater_is_better=True)
-        return float(population.run(train, validation, epochs=epochs, batch_size=BATCH).scores.mean())
+        result = population.run(train, validation, epochs=epochs, batch_size=BATCH, shard=shard)
+        return float(result.scores.mean())
 
     return Job(run, members * epochs * (len(y) // BATCH))
 

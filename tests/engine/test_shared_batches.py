@@ -7,6 +7,7 @@ import pytest
 import fathom as fm
 from broken_off import Killed, killed_at
 from fathom.errors import RunError, UsageError
+from fathom.optim import gradient_in_parts, outputs_in_parts
 
 from .worlds import net_population, regression
 
@@ -48,6 +49,43 @@ def test_each_device_takes_its_rows_of_a_batch():
     population = fm.Population(lambda key, settings: jax.numpy.zeros(3), step, None, {"learning_rate": [0.1]})
     population.run(TRAIN, shard="batch", **RUN)
     assert {sharding.shard_shape((16, 3)) for sharding in seen} == {(8, 3)}
+
+
+@pytest.mark.parametrize(("parts", "own"), [(1, 8), (2, 8), (4, 4), (16, 1)])
+def test_gradients_and_outputs_in_parts_are_of_each_devices_rows(parts, own):
+    """16 rows of a batch and 16 held ones are 8 for each device, in parts as large as without sharing."""
+    seen = {"loss": set(), "held": set()}
+
+    def init(key, settings):
+        return jax.numpy.full(3, 0.5)
+
+    def loss(w, batch):
+        seen["loss"].add(batch["x"].shape[0])
+        return ((batch["x"] @ w - batch["y"]) ** 2).mean()
+
+    def step(w, batch, settings):
+        value, slope = gradient_in_parts(loss, parts)(w, batch)
+        return w - settings["learning_rate"] * slope, {"loss": value}
+
+    def evaluate(w, split):
+        def values(x):
+            seen["held"].add(x.shape[0])
+            return w[None] * x  # `w` is a number of the program, not of the function
+
+        return {"loss": ((outputs_in_parts(values, split["x"], 4).sum(1) - split["y"]) ** 2).mean()}
+
+    found = {}
+    for shard in ("members", "batch"):
+        for rows in seen.values():
+            rows.clear()
+        population = fm.Population(init, step, evaluate, {"learning_rate": [0.01, 0.05]}, score="loss")
+        found[shard] = population.run(TRAIN, HELD, shard=shard, **RUN)
+    assert seen == {"loss": {own}, "held": {4}}
+    for member in (0, 1):
+        ours, theirs = (found[shard].state(member) for shard in ("batch", "members"))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+        ours, theirs = (found[shard].records[member].best_score for shard in ("batch", "members"))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 def test_a_killed_run_goes_on(tmp_path):

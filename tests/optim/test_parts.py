@@ -1,4 +1,4 @@
-"""The gradient in parts against that of the whole batch."""
+"""The gradient and the outputs in parts against those of the whole batch."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fathom.errors import UsageError
-from fathom.optim import gradient_in_parts
+from fathom.optim import gradient_in_parts, outputs_in_parts
 
 
 @pytest.mark.parametrize("parts", [1, 2, 6])
@@ -26,8 +26,24 @@ def test_value_and_gradient_of_the_whole_batch(parts):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 7, 100])
+def test_outputs_of_every_row_once(most):
+    """Oracle: the function on all rows at once; and no pass takes more rows than it may."""
+    x, seen = jax.random.normal(jax.random.key(0), (7, 4, 3)), set()
+
+    def function(rows):
+        seen.add(rows.shape[0])
+        return jnp.tanh(rows).sum(1)
+
+    found = jax.jit(lambda x: outputs_in_parts(function, x, most))(x)
+    np.testing.assert_allclose(found, np.tanh(x).sum(1), rtol=1e-5, atol=1e-6)
+    assert max(seen) <= most
+
+
 def test_misuse_is_refused():
     with pytest.raises(UsageError, match="parts=0 is not allowed"):
         gradient_in_parts(jnp.mean, 0)
     with pytest.raises(UsageError, match="parts=4 does not divide a batch of 6 rows"):
         gradient_in_parts(lambda w, x: jnp.mean(w * x), 4)(1.0, jnp.ones(6))
+    with pytest.raises(UsageError, match="most=0 is not allowed"):
+        outputs_in_parts(jnp.sin, jnp.ones(6), 0)

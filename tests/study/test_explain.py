@@ -1,5 +1,6 @@
 """Why programs are what they are. Oracles: the planner's own numbers, written out by hand; what a run really made."""
 
+import jax
 import pytest
 
 import fathom as fm
@@ -7,9 +8,9 @@ from fathom.models import MLP, Linear
 from fathom.study.plan import Plan
 
 
-def reasons(model, rows=32, **recipe):
+def reasons(model, rows=32, folds=2, seeds=8, **recipe):
     (cohort,) = (
-        fm.Study("iris", model, fm.Recipe(epochs=1, batch_size=rows, **recipe), folds=2, seeds=8)
+        fm.Study("iris", model, fm.Recipe(epochs=1, batch_size=rows, **recipe), folds=folds, seeds=seeds)
         .plan()
         .cohorts
     )
@@ -23,6 +24,16 @@ def test_lanes_say_the_numbers_that_decided():
     assert alone.startswith(
         "one after another: 17\u202f539 parameters x 32 rows of a batch are more than 400\u202f000"
     )
+
+
+def test_a_device_without_a_network_is_told_of():
+    devices = len(jax.devices())
+    hints = [
+        [line for line in reasons(MLP(width=128, depth=2), folds=1, seeds=seeds) if "shard='batch'" in line]
+        for seeds in (1, devices)
+    ]
+    assert hints[1] == []
+    assert [line.split(" no ")[0] for line in hints[0]] == (["1 device has"] if devices == 2 else [])
 
 
 @pytest.mark.usefixtures("native_code")

@@ -20,6 +20,7 @@ from ..optim import (
     RULES,
     learning_rate_at,
     matrix_mask,
+    outputs_in_parts,
     plateau_init,
     plateau_update,
     trust_region_radius,
@@ -130,14 +131,7 @@ class Network:
     def forward(self, params: dict[str, Any], carried: Any, state: Any, x: Any) -> Any:
         """Outputs [rows, outputs] for x [rows, ...] without dropout or noise, some rows at a time."""
         run = functools.partial(_infer, self.module(params, carried), state)
-        count = x.shape[0]
-        passes = -(-count // self.rows_at_once) if count > _ROWS[0] else 1
-        if passes <= 1:
-            return run(x)
-        size = -(-count // passes)  # passes of equal size, so that few rows are added
-        padded = jnp.pad(x, [(0, passes * size - count)] + [(0, 0)] * (x.ndim - 1))
-        outputs = jax.lax.map(run, padded.reshape(passes, size, *x.shape[1:]))
-        return outputs.reshape(passes * size, *outputs.shape[2:])[:count]
+        return run(x) if x.shape[0] <= _ROWS[0] else outputs_in_parts(run, x, self.rows_at_once)
 
 
 @functools.lru_cache(maxsize=64)

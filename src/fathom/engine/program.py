@@ -19,6 +19,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..errors import UsageError
+from ..optim.parts import batches_shared_by
 from . import program_store
 from .functions import KEY_KIND, MOST_EFFORT, Functions, Packer, abstract_key
 from .work import REPLICATED, SCALARS, SHARDED, LaneKind, Slot, Work
@@ -264,12 +265,19 @@ def _share_batches(functions: Functions, mesh: Mesh) -> Functions:
 
         return jax.tree.map(place, rows)
 
+    def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(state: Any, rows: Any, *settings: Any) -> Any:
+            with batches_shared_by(mesh):
+                return function(state, part(rows), *settings)
+
+        return run
+
     evaluate, measure = functions.evaluate, functions.measure
     return dataclasses.replace(
         functions,
-        step=lambda state, batch, settings: functions.step(state, part(batch), settings),
-        evaluate=evaluate and (lambda state, split: evaluate(state, part(split))),
-        measure=measure and (lambda state, batch, settings: measure(state, part(batch), settings)),
+        step=shared(functions.step),
+        evaluate=evaluate and shared(evaluate),
+        measure=measure and shared(measure),
         steps=None,
     )
 

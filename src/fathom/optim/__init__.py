@@ -9,6 +9,7 @@ from .decay import decoupled_decay as decoupled_decay
 from .decay import gradient_decay as gradient_decay
 from .decay import matrix_mask as matrix_mask
 from .parts import gradient_in_parts as gradient_in_parts
+from .parts import outputs_in_parts as outputs_in_parts
 from .recipe import Recipe as Recipe
 from .recipe import update_rule as update_rule
 from .rules import RULES as RULES

@@ -1,12 +1,27 @@
-"""The gradient of a batch taken part by part, so that what is kept for the way back stays in a core's cache."""
+"""A batch taken part by part, so that what is held of it stays in a core's cache; each device its own rows."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 
 from ..errors import UsageError
+
+_DEVICES: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("devices", default=None)
+
+
+@contextlib.contextmanager
+def batches_shared_by(mesh: Mesh) -> Iterator[None]:
+    """While functions are traced whose rows the devices of a mesh with one axis share: each takes its own in parts."""
+    token = _DEVICES.set(mesh)
+    try:
+        yield
+    finally:
+        _DEVICES.reset(token)
 
 
 def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tuple[Any, Any]]:
@@ -17,6 +32,9 @@ def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tup
     where activations do not fit into the cache: a transformer of 2 layers with 32 sequences of 128 places
     takes 140 ms of one core in 16 parts, 148 in 8, and 185 at once. Products get smaller by it: an LSTM or a GRU
     gains 3 to 4 % in 2 parts, and no more in 4.
+
+    In a run with ``shard="batch"`` each device takes parts as large of its own rows, and only gradients are exchanged;
+    without this function XLA divides the step as it sees fit.
 
     Args:
         loss: ``loss(params, batch, *rest) -> scalar``, a mean over the examples of the batch; without ties
@@ -38,17 +56,31 @@ def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tup
     if isinstance(parts, bool) or not isinstance(parts, int) or parts < 1:
         raise UsageError(f"parts={parts!r} is not allowed; give a whole number, 1 or more")
     both = jax.value_and_grad(loss)
-    if parts == 1:
-        return both
 
     def run(params: Any, batch: Any, *rest: Any) -> tuple[Any, Any]:
-        rows = jax.tree.leaves(batch)[0].shape[0]
+        rows, mesh = jax.tree.leaves(batch)[0].shape[0], _DEVICES.get()
         if rows % parts:
             raise UsageError(f"parts={parts!r} does not divide a batch of {rows} rows; give a divisor")
+        if mesh is None or rows % mesh.size:
+            return in_parts(parts, params, batch, *rest)
+        own = rows // mesh.size
+        count = parts // mesh.size if parts % mesh.size == 0 and own % (parts // mesh.size) == 0 else 1
+        everywhere, divided = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
+
+        def of_device(params: Any, batch: Any, *rest: Any) -> tuple[Any, Any]:
+            return jax.lax.pmean(in_parts(count, params, batch, *rest), mesh.axis_names[0])
+
+        specs = (everywhere, divided, *[everywhere] * len(rest))
+        shared = jax.shard_map(of_device, mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False)
+        return shared(params, batch, *rest)
+
+    def in_parts(parts: int, params: Any, batch: Any, *rest: Any) -> tuple[Any, Any]:
+        if parts == 1:
+            return both(params, batch, *rest)
+        rows = jax.tree.leaves(batch)[0].shape[0]
         split = jax.tree.map(lambda a: a.reshape(parts, rows // parts, *a.shape[1:]), batch)
-        start = jax.tree.map(
-            lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(both, params, batch, *rest)
-        )
+        value = jax.eval_shape(loss, params, jax.tree.map(lambda a: a[0], split), *rest)
+        start = jnp.zeros((), value.dtype), jax.tree.map(jnp.zeros_like, params)
 
         def add(total: Any, part: Any) -> tuple[Any, None]:
             return jax.tree.map(jnp.add, total, both(params, part, *rest)), None
@@ -56,3 +88,45 @@ def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tup
         return jax.tree.map(lambda a: a / parts, jax.lax.scan(add, start, split)[0])
 
     return run
+
+
+def outputs_in_parts(function: Callable[[Any], Any], x: Any, most: int) -> Any:
+    """What a function says of each row, of at most so many rows at a time.
+
+    A forward pass over few rows at a time is faster on a CPU where its arrays would not fit into the cache: a
+    transformer of 2 layers takes 1.3 ms for each of 192 sequences by fours, and 3.0 all at once. In a run with
+    ``shard="batch"`` each device takes its own rows so.
+
+    Args:
+        function: ``function(x[rows, ...]) -> outputs[rows, ...]``, one row's whatever the others are.
+        x: array [rows, ...].
+        most: rows at a time, 1 or more; the passes are of equal size, the last one filled up with zeros.
+
+    Returns:
+        Outputs [rows, ...].
+
+    Raises:
+        UsageError: if `most` is below 1.
+
+    Example:
+        >>> outputs_in_parts(lambda x: x.sum(axis=1), jnp.arange(10.0).reshape(5, 2), 2).tolist()
+        [1.0, 5.0, 9.0, 13.0, 17.0]
+    """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise UsageError(f"most={most!r} is not allowed; give a whole number of rows, 1 or more")
+
+    def in_passes(x: Any) -> Any:
+        count = x.shape[0]
+        passes = -(-count // most)
+        if passes <= 1:
+            return function(x)
+        size = -(-count // passes)
+        padded = jnp.pad(x, [(0, passes * size - count)] + [(0, 0)] * (x.ndim - 1))
+        outputs = jax.lax.map(function, padded.reshape(passes, size, *x.shape[1:]))
+        return outputs.reshape(passes * size, *outputs.shape[2:])[:count]
+
+    mesh = _DEVICES.get()
+    if mesh is None or x.shape[0] % mesh.size:
+        return in_passes(x)
+    divided = PartitionSpec(mesh.axis_names[0])
+    return jax.shard_map(in_passes, mesh=mesh, in_specs=divided, out_specs=divided, check_vma=False)(x)

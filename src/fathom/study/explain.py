@@ -18,7 +18,9 @@ from ..settings import declarations
 from .members import CohortMembers
 
 
-def reasons(spec: LearnerSpec, kind: LaneKind, parameters: int, effort: int) -> tuple[str, ...]:
+def reasons(
+    spec: LearnerSpec, kind: LaneKind, parameters: int, effort: int, idle: int = 0
+) -> tuple[str, ...]:
     """What was decided for a cohort's program, and why, a line each.
 
     Args:
@@ -26,9 +28,15 @@ def reasons(spec: LearnerSpec, kind: LaneKind, parameters: int, effort: int) -> 
         kind: how its lanes run.
         parameters: numbers that a member learns.
         effort: how hard the compiler tries, 0 to 3.
+        idle: devices that no lane is left for.
     """
     unused = sorted(set(OPTIONAL) - spec.active)
     lines = [_lanes(kind, parameters), _native(spec, kind)]
+    if idle:
+        lines.append(
+            f"{idle} {'device has' if idle == 1 else 'devices have'} no network to train; shard='batch' lets all share "
+            "each batch, which pays where a step takes milliseconds"
+        )
     if unused:
         lines.append(
             f"left out, as no member uses them: {', '.join(name.replace('_', ' ') for name in unused)}"

@@ -366,9 +366,13 @@ class Study:
         rate: float | None,
     ) -> CohortPlan:
         feed = self.inputs.feed
-        split = len(hosts.devices()) if spec.shared else 1
-        kind = lane_kind(feed, spec.lane_width, spec.batch_size, spec.fused, split)
-        programs = programs_for(spec.functions, tuple(spec.settings), kind, device_mesh(hosts.devices()))
+        devices = hosts.devices()
+        kind = lane_kind(
+            feed, spec.lane_width, spec.batch_size, spec.fused, len(devices) if spec.shared else 1
+        )
+        programs = programs_for(spec.functions, tuple(spec.settings), kind, device_mesh(devices))
+        lanes, parameters = -(-len(spec.members) // kind.width), network_for(cohort.spec).parameters
+        idle = 0 if spec.shared else max(0, len(devices) - lanes)
         return CohortPlan(
             label=spec.label,
             why=why_apart(index, cohorts),
@@ -378,14 +382,14 @@ class Study:
             steps=feed.steps(spec.batch_size),
             batch=kind.batch,
             lane_width=kind.width,
-            lanes=-(-len(spec.members) // kind.width),
-            parameters=network_for(cohort.spec).parameters,
+            lanes=lanes,
+            parameters=parameters,
             member_bytes=programs.member_bytes,
             noise=tuple(sorted(cohort.spec.active)),
             seconds_per_epoch=float("nan") if rate is None else rate,
             fused=kind.fused,
             packed=cohort.spec.packed,
-            reasons=reasons(cohort.spec, kind, network_for(cohort.spec).parameters, spec.functions.effort),
+            reasons=reasons(cohort.spec, kind, parameters, spec.functions.effort, idle),
         )
 
     def run(

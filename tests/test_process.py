@@ -111,9 +111,9 @@ def test_a_container_counts_as_many_cores_as_its_share(tmp_path, monkeypatch, wr
 
 
 def test_another_processor_has_another_key(tmp_path, monkeypatch):
-    info = tmp_path / "cpuinfo"
     keys = set()
     for flags in ("flags : sse avx2", "flags : sse avx2 avx512f"):
+        info = tmp_path / flags
         info.write_text(f"processor : 0\n{flags}\n\nprocessor : 1\n{flags}\n")
         monkeypatch.setattr(process, "_PROCESSOR", info)
         keys.add(process.processor_key())

@@ -6,6 +6,7 @@ program that uses the library asks for them with `fathom.configure()`. What the 
 
 import atexit
 import dataclasses
+import functools
 import gc
 import hashlib
 import math
@@ -215,8 +216,12 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     Returns:
         The folder, which need not exist.
     """
-    name = f"jaxlib-{metadata.version('jaxlib')}-{processor_key()}"
-    return cache_root(environment) / "programs" / name
+    return cache_root(environment) / "programs" / f"jaxlib-{_jaxlib_version()}-{processor_key()}"
+
+
+@functools.cache
+def _jaxlib_version() -> str:
+    return metadata.version("jaxlib")
 
 
 def cache_root(environment: Mapping[str, str]) -> Path:
@@ -232,8 +237,13 @@ def cache_root(environment: Mapping[str, str]) -> Path:
 
 def processor_key() -> str:
     """Eight letters for the processor: a program compiled for one may not run on another."""
+    return _key_of(_PROCESSOR)
+
+
+@functools.cache
+def _key_of(file: Path) -> str:
     try:
-        first = _PROCESSOR.read_text().partition("\n\n")[0].splitlines()
+        first = file.read_text().partition("\n\n")[0].splitlines()
         described = [
             line for line in first if line.startswith(("flags", "Features", "model name", "CPU part"))
         ]

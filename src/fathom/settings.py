@@ -286,6 +286,12 @@ def _check_value(name: str, value: Any, declared: Declaration) -> None:
         )
 
 
+def grid_size(settings: Any) -> int:
+    """How many points the sweeps of a settings object span, what it draws from ranges aside."""
+    sweeps = (as_sweep(getattr(settings, name)) for name in declarations(settings))
+    return math.prod(len(sweep.values) for sweep in sweeps if sweep is not None)
+
+
 def expand(settings: Settings, samples: int = 1, seed: int = 0) -> list[Settings]:
     """Every point that a settings object's sweeps and ranges stand for.
 

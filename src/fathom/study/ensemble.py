@@ -84,17 +84,20 @@ class _Held:
         self._folds = [part.fold for part in whole.parts]
         self._targets = [target[r] for r in rows]
         self._weights = [feed.examples["weight"][0, r].astype(float) for r in rows]
+        raw: dict[int, np.ndarray] = {}
+        for fold in set(self._folds):
+            places = [place for place, own in enumerate(self._folds) if own == fold]
+            alike = dataclasses.replace(whole, parts=tuple(whole.parts[place] for place in places))
+            inputs = {fold: feed.examples["x"][fold, rows[fold]]}
+            raw |= zip(places, alike.outputs_of(inputs, len(rows[fold])), strict=True)
         self._outputs, self.temperatures = [], []
-        for part in whole.parts:
-            fold = part.fold
-            alone = dataclasses.replace(whole, parts=(part,), temperatures=(1.0,))
-            outputs = alone.outputs_of({fold: feed.examples["x"][fold, rows[fold]]}, len(rows[fold]))
-            warm = 1.0
+        for place, part in enumerate(whole.parts):
+            outputs, fold, warm = raw[place], part.fold, 1.0
             if self._classes:
-                warm = temperature(outputs[0], self._targets[fold], self._weights[fold], whole.shift)
-            alone = dataclasses.replace(alone, temperatures=(warm,))
+                warm = temperature(outputs, self._targets[fold], self._weights[fold], whole.shift)
+            alone = dataclasses.replace(whole, parts=(part,), temperatures=(warm,))
             self.temperatures.append(warm)
-            self._outputs.append(alone.combine(outputs))
+            self._outputs.append(alone.combine(outputs[None]))
 
     def best_prefix(self, groups: Sequence[Sequence[int]]) -> int:
         """How many networks of the best groups, taken in order, average to the lowest loss."""

@@ -19,7 +19,7 @@ from ..errors import UsageError, one_of
 from ..models import Architecture, from_dict
 from ..objectives import LOSSES, outputs_for
 from ..optim import Recipe
-from ..settings import as_range, as_sweep, declarations
+from ..settings import as_range, as_sweep, declarations, grid_size
 from ..task import Task
 from .defaults import SAMPLES, default_scaling
 from .explain import reasons, why_apart
@@ -193,6 +193,7 @@ class Study:
         named = self.loss if isinstance(self.loss, str) else ""
         if metric is None and class_weight == "balanced":
             metric = "balanced_accuracy"
+        self._cohorts: dict[tuple[int, int], tuple[list[CohortMembers], list[Member]]] = {}
         self.task: Task = self.inputs.task(metric_of(metric, self.dataset.kind), named)
 
     def _check_roomy(self) -> bool:
@@ -248,7 +249,13 @@ class Study:
         return any(as_range(getattr(self.recipe, name)) is not None for name in declarations(self.recipe))
 
     def cohorts(self, resolved: Resolved) -> tuple[list[CohortMembers], list[Member]]:
-        """The programs and the members that a decision comes to."""
+        """The programs and the members that a decision comes to; found once for each."""
+        decided = (resolved.epochs, resolved.samples)
+        if decided not in self._cohorts:
+            self._cohorts = {decided: self._find_cohorts(resolved)}
+        return self._cohorts[decided]
+
+    def _find_cohorts(self, resolved: Resolved) -> tuple[list[CohortMembers], list[Member]]:
         recipe = dataclasses.replace(self.recipe, epochs=resolved.epochs) if resolved.epochs else self.recipe
         candidates = candidates_of(self.architectures, recipe, resolved.samples)
         loss = self.loss if callable(self.loss) else None
@@ -260,7 +267,7 @@ class Study:
         epochs = as_sweep(self.recipe.epochs) or [self.recipe.epochs]
         return resolve(
             budget,
-            grid=len(candidates_of(self.architectures, self.recipe, samples=1)),
+            grid=sum(map(grid_size, self.architectures)) * grid_size(self.recipe),
             sampled=self.sampled,
             samples=self.samples or (SAMPLES if self.sampled else 1),
             most_samples=_MOST_SAMPLES,

@@ -17,6 +17,7 @@ import pytest
 
 import fathom as fm
 from broken_off import Killed, killed_at
+from fathom import native
 from fathom.engine import hosts
 from fathom.errors import RunError
 from study.conftest import small_grid
@@ -65,6 +66,13 @@ try:
 except RunError as error:
     sys.exit(str(error))
 """
+NATIVE = """
+from engine.test_processes import member_numbers, native_study
+
+study = native_study()
+assert all(cohort.fused for cohort in study.plan().cohorts)
+print(json.dumps(member_numbers(study.run(folders[0], baselines=False))))
+"""
 # Slow enough to be killed on the way; it says how far it is.
 SLOW = """
 from engine.test_processes import RUNGS
@@ -84,6 +92,14 @@ def member_numbers(result):
     left_out = ("seconds", "made", "run", "answer", "baselines", "plan")
     summary = {name: value for name, value in result.summary().items() if name not in left_out}
     return json.loads(json.dumps([summary, result.table()]))
+
+
+def native_study():
+    """Members that native code trains, noise, dropout and a rung among what it does; an odd number of them."""
+    recipe = fm.Recipe(
+        epochs=4, learning_rate=[1e-3, 1e-2, 3e-2], dropout=0.1, input_noise=0.1, label_smoothing=0.1
+    )
+    return fm.Study("iris", fm.models.MLP(width=16), recipe, folds=3, rungs=[fm.Rung(0.5, 2)])
 
 
 def digest(found):
@@ -187,6 +203,20 @@ def test_batches_are_shared_by_the_devices_of_both(together):
     expected = test_shared_batches.run("members").scores[:2]
     for out, _, _ in together[0]:
         np.testing.assert_allclose(json.loads(out)["shared"], expected, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("native_code")
+def test_native_code_trains_the_same_on_two_processes(tmp_path):
+    whole = native_study().run(tmp_path / "whole", baselines=False)
+    assert all(cohort.fused for cohort in native_study().plan().cohorts)
+    built = {native.FOLDER: os.environ[native.FOLDER]}
+    port = free_port()
+    ended = finish(
+        [start(["-c", JOIN + NATIVE, port, process, tmp_path / "two"], **built) for process in (0, 1)]
+    )
+    assert [code for *_, code in ended] == [0, 0], ended
+    assert [json.loads(out) for out, *_ in ended] == [member_numbers(whole)] * 2
+    assert_same_files(tmp_path / "two", whole)
 
 
 def test_where_a_process_fails_the_other_ends_and_says_so(together):

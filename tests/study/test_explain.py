@@ -33,6 +33,9 @@ def test_a_device_without_a_network_is_told_of():
         for seeds in (1, devices)
     ]
     assert hints[1] == []
+    shared = fm.Study("iris", MLP(width=128), fm.Recipe(epochs=1), folds=1).plan(shard="batch").cohorts[0]
+    assert shared.reasons[0].startswith(f"the {devices} devices share each batch")
+    assert not shared.fused and not any("no network to train" in line for line in shared.reasons)
     assert [line.split(" no ")[0] for line in hints[0]] == (["1 device has"] if devices == 2 else [])
 
 

@@ -111,8 +111,9 @@ def fit(
         check_tracker(track)
     study = fm.Study.from_settings(settings)
     cost: Any = settings.get("budget")
+    shard = settings.get("shard", "members")
     if plan_only:
-        plan = study.plan(cost)
+        plan = study.plan(cost, shard=shard)
         if speaks():
             print_json(plan.to_dict()) if common.json else say(plan.explain() if explain else str(plan))
         return
@@ -122,7 +123,7 @@ def fit(
         options = {
             "baselines": settings.get("baselines", True),
             "measure": measure or settings.get("measure", False),
-            "shard": settings.get("shard", "members"),
+            "shard": shard,
             "tracker": track,
         }
         with _said_in_a_line():

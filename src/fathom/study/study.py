@@ -278,12 +278,13 @@ class Study:
             rungs=self.rungs,
         )
 
-    def plan(self, budget: str | float | Budget | None = None) -> Plan:
+    def plan(self, budget: str | float | Budget | None = None, *, shard: str = "members") -> Plan:
         """What the study will do, before anything is compiled.
 
         Args:
             budget: a budget; a time is resolved when the study runs, from the rate measured then, so this
                 plan shows the study without it.
+            shard: what the devices divide, as `run` takes it.
 
         Returns:
             The plan; its memory is that of a run that is kept in a folder.
@@ -294,7 +295,8 @@ class Study:
         parsed = Budget.parse(budget) if budget is not None else None
         timed = parsed is not None and parsed.kind == "seconds"
         resolved = self.resolve(None if timed else parsed)
-        return self.plan_for(resolved, str(parsed) if parsed is not None else "", counted=True)
+        shared = check_shard(shard) == "batch"
+        return self.plan_for(resolved, str(parsed) if parsed is not None else "", counted=True, shared=shared)
 
     def plan_for(
         self,

@@ -44,7 +44,13 @@ class Part:
     @functools.cached_property
     def answer(self) -> Callable[[Any], Any]:
         """What the network says about inputs [rows, ...]; its arrays stay on a device from the first call on."""
-        return functools.partial(forward(self.spec), jax.device_put(self.kept))
+        kept, program = jax.device_put(self.kept), forward(self.spec)
+
+        @functools.lru_cache
+        def compiled(shape: tuple[int, ...], kind: Any) -> Callable[..., Any]:
+            return program.compiled(kept, _shape_here(shape, kind))
+
+        return lambda x: compiled(x.shape, x.dtype)(kept, x)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle holds: the fields, nothing on a device."""
@@ -83,16 +89,16 @@ def prepare(spec: LearnerSpec, rows: Sequence[int], steady: bool = False) -> Non
         rows: numbers of rows that will be predicted.
         steady: as `call_sizes` takes it.
     """
-    place = SingleDeviceSharding(jax.local_devices()[0])
-
-    def shape(size: tuple[int, ...], kind: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(size, kind, sharding=place)
-
     kept = jax.tree.map(
-        lambda leaf: shape(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), is_array_or_shape)
+        lambda leaf: _shape_here(leaf.shape, leaf.dtype), eqx.filter(_abstract_kept(spec), is_array_or_shape)
     )
     for size in {size for count in rows for size in call_sizes(count, steady)}:
-        forward(spec).compiled(kept, shape((size, *spec.task.shape), np.float32))
+        forward(spec).compiled(kept, _shape_here((size, *spec.task.shape), np.float32))
+
+
+def _shape_here(size: tuple[int, ...], kind: Any) -> jax.ShapeDtypeStruct:
+    """An array on the device that predicts."""
+    return jax.ShapeDtypeStruct(size, kind, sharding=SingleDeviceSharding(jax.local_devices()[0]))
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ the last that reads it, unless its only reader takes it in passing (fusion); a l
 """
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -126,6 +127,21 @@ def count_equations(jaxpr: Jaxpr) -> int:
         2
     """
     return sum(1 + sum(count_equations(body) for body, _ in e.bodies) for e in _opened(jaxpr)[0])
+
+
+def fingerprint(jaxpr: Jaxpr) -> str:
+    """What tells traced functions apart by their equations and the sizes of their values, constants aside.
+
+    Example:
+        >>> import jax
+        >>> one, same, other = (fingerprint(jax.make_jaxpr(f)(1.0).jaxpr) for f in (abs, abs, lambda x: abs(x) + 1))
+        >>> one == same, one == other
+        (True, False)
+    """
+    equations, sizes, _ = _opened(jaxpr)
+    inner = [[fingerprint(body) for body, _ in equation.bodies] for equation in equations]
+    flat = [(equation.primitive, equation.inputs, equation.outputs) for equation in equations]
+    return hashlib.sha256(repr((sizes, flat, inner)).encode()).hexdigest()
 
 
 def _fused(

@@ -169,12 +169,12 @@ def _part(spec: CohortSpec, feed: Feed, devices: Sequence[Any], counted: bool) -
     orders = (1 if feed.windows is not None else power_of_two(pairs), kind.steps * kind.batch)
     lead = (depth * spread, kind.width) if kind.width > 1 else (depth * spread,)
     shapes = _shapes(spec, feed, programs, mesh, lead, orders)
-    working, equations = 0, float(_USUAL)
+    working, equations, traced = 0, float(_USUAL), None
     if counted:
         traced = programs.epoch.equations(*shapes)
         held = depth * kind.width * programs.member_bytes  # which the trace counts among what it holds
         working, equations = max(0, live_bytes(traced) - held), float(count_equations(traced))
-    if programs.epoch.is_stored(*shapes):
+    if programs.epoch.is_stored(*shapes, traced=traced):
         equations *= _STORED
     blocks = -(-len(spec.members) // block)
     here = min(len(devices), jax.local_device_count())

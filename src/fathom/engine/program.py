@@ -22,6 +22,7 @@ from ..errors import UsageError
 from ..optim.parts import batches_shared_by
 from . import program_store
 from .functions import KEY_KIND, MOST_EFFORT, Functions, Packer, abstract_key
+from .liveness import fingerprint
 from .work import REPLICATED, SCALARS, SHARDED, LaneKind, Slot, Work
 
 
@@ -116,13 +117,16 @@ class Program:
         if stored := program_store.fetch(self._described, args):
             self.made.append(Made(self.name, True, 0.0, time.perf_counter() - start, True))
             return lambda: stored
-        lowered = self._jitted.lower(*args)
+        function = self._jitted.trace(*args)
+        lowered = function.lower()
         traced = time.perf_counter() - start
 
         def compile() -> Callable[..., Any]:
             start = time.perf_counter()
             made = program_store.compiled(self._described, lowered, args)
             seconds, kept = time.perf_counter() - start, program_store.stored(self._described, args)
+            if not self._described:
+                program_store.note(_known(function.jaxpr.jaxpr), args)
             self.made.append(Made(self.name, False, traced, seconds, kept))
             return made
 
@@ -132,9 +136,14 @@ class Program:
         """Tell who waits for a program that it failed; the next who asks tries again."""
         self._compiled.pop(shapes).set_exception(error)
 
-    def is_stored(self, *shapes: Any) -> bool:
-        """Whether the program for arguments of these shapes is on disk."""
-        return program_store.stored(self._described, shapes)
+    def is_stored(self, *shapes: Any, traced: Any = None) -> bool:
+        """Whether the program for arguments of these shapes is on disk.
+
+        Whether JAX's cache has that of a user's function can only be guessed: if the same equations were compiled
+        before, which takes what `equations` gave.
+        """
+        known = "" if traced is None else _known(traced)
+        return program_store.stored(self._described or known, shapes)
 
     def equations(self, *shapes: Any) -> Any:
         """The function traced for arguments of these shapes, for counting what it holds; nothing is compiled."""
@@ -148,6 +157,11 @@ class Program:
     def count(self) -> int:
         """How many times it was compiled."""
         return len(self.made)
+
+
+def _known(jaxpr: Any) -> str:
+    """The words under which it is noted that a user's function was compiled."""
+    return f"compiled by JAX {fingerprint(jaxpr)}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ program loads and then misses its own functions (JAX 0.10 to 0.12). So each has 
 Files are as trusted as those of JAX's cache, beside which they are: loading one runs it.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -96,6 +97,14 @@ def stored(described: str, args: Sequence[Any]) -> bool:
     """Whether `fetch` would find a file."""
     path = _path(described, args)
     return path is not None and path.is_file()
+
+
+def note(described: str, args: Sequence[Any]) -> None:
+    """Let `stored` say from now on that there is something, which is kept elsewhere."""
+    path = _path(described, args)
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.touch()
 
 
 def _keep(path: Path, made: Any) -> None:

@@ -88,6 +88,33 @@ def test_gradients_and_outputs_in_parts_are_of_each_devices_rows(parts, own):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
+def test_a_function_that_jax_has_traced_before_is_traced_anew():
+    """The step's own `jax.jit` keeps what it traced; where batches are shared it must not, and afterwards not that."""
+    seen = []
+
+    def loss(w, x):
+        seen.append(x.shape[0])
+        return ((x @ w) ** 2).mean()
+
+    gradient = jax.jit(gradient_in_parts(loss, 1))
+
+    def step(w, batch, settings):
+        value, slope = gradient(w, batch["x"])
+        return w - settings["learning_rate"] * slope, {"loss": value}
+
+    def trained(shard):
+        population = fm.Population(
+            lambda key, settings: jax.numpy.ones(3), step, None, {"learning_rate": [0.01]}
+        )
+        seen.clear()
+        return population.run(TRAIN, shard=shard, **RUN).state(0), set(seen)
+
+    (one, rows), (shared, own), (again, _) = (trained(shard) for shard in ("members", "batch", "members"))
+    assert (rows, own) == ({16}, {8})
+    np.testing.assert_allclose(shared, one, rtol=1e-5)
+    np.testing.assert_array_equal(again, one)
+
+
 def test_a_killed_run_goes_on(tmp_path):
     expected = run("batch")
     with pytest.raises(Killed):

@@ -191,20 +191,14 @@ def read_table(source: Any, schema: Schema, *, with_target: bool = True) -> tupl
 
 def _read_numbers(source: Any, schema: Schema) -> NewData | None:
     """What `read_new` reads from a plain array for a model of numbers, all columns at once; None for anything else."""
-    if (
-        type(source) is not np.ndarray
-        or source.ndim != 2
-        or 0 in source.shape
-        or source.dtype.kind not in "iuf"
-    ):
+    if type(source) is not np.ndarray or source.dtype.kind not in "iuf":
         return None
-    names, given = (
-        [column.name for column in schema.columns],
-        [f"x{place}" for place in range(source.shape[1])],
-    )
-    weight = schema.role("weight")
-    beside = {schema.target.name, None if weight is None else weight.name}
-    if any(column.kind != "numeric" for column in schema.columns) or not beside.isdisjoint(given):
+    if source.ndim != 2 or 0 in source.shape or any(column.kind != "numeric" for column in schema.columns):
+        return None
+    names = [column.name for column in schema.columns]
+    given = [f"x{place}" for place in range(source.shape[1])]
+    beside = (schema.target, schema.role("weight"))
+    if any(column is not None and column.name in given for column in beside):
         return None
     if set(names) <= set(given):
         notes = passed_over(given, schema)
@@ -213,12 +207,8 @@ def _read_numbers(source: Any, schema: Schema) -> NewData | None:
         notes = ()
     else:
         return None  # which `_read_new` says in a sentence
-    return NewData(
-        Table(finite(source.astype(np.float64)), np.empty((len(source), 0), dtype=np.int32)),
-        None,
-        None,
-        notes,
-    )
+    table = Table(finite(source.astype(np.float64)), np.empty((len(source), 0), dtype=np.int32))
+    return NewData(table, None, None, notes)
 
 
 def _read_new(source: Any, schema: Schema) -> list[RawColumn]:

@@ -12,6 +12,8 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, Var
 
+from ..graph._jax import closed_parts, scan_counts
+
 _LOOPS = ("scan", "while", "cond")
 _SAME = (
     "reshape",
@@ -201,28 +203,25 @@ def _opened(jaxpr: Jaxpr) -> tuple[list[_Equation], list[int], dict[Var, int]]:
 
 def _stepped(equation: Any) -> int:
     """How many inputs a loop reads step by step."""
-    params = equation.params
     if equation.primitive.name == "while":
         return 0
-    return len(equation.invars) - params["num_consts"] - params["num_carry"]
+    return len(equation.invars) - sum(scan_counts(equation))
 
 
 def _bodies(equation: Any) -> Iterator[tuple[Jaxpr, tuple[Var, ...]]]:
     """The functions within an equation, each with the inputs that it may write over: what a loop carries."""
     params, name = equation.params, equation.primitive.name
     if name == "while":
-        body = params["body_jaxpr"].jaxpr
+        body, _ = closed_parts(params["body_jaxpr"])
         yield body, tuple(body.invars[params["body_nconsts"] :])
     elif name == "scan":
-        body, first = params["jaxpr"].jaxpr, params["num_consts"]
-        yield body, tuple(body.invars[first : first + params["num_carry"]])
+        (body, _), (first, carried) = closed_parts(params["jaxpr"]), scan_counts(equation)
+        yield body, tuple(body.invars[first : first + carried])
     else:
         for value in params.values():
             for one in value if isinstance(value, (tuple, list)) else (value,):
-                if isinstance(one, ClosedJaxpr):
-                    yield one.jaxpr, ()
-                elif isinstance(one, Jaxpr):
-                    yield one, ()
+                if isinstance(one, (ClosedJaxpr, Jaxpr)):
+                    yield closed_parts(one)[0], ()
 
 
 def _nbytes(variable: Any) -> int:

@@ -26,7 +26,8 @@ _SHARE = 0.8  # of the memory there is: the rest is for other processes, and for
 _TIGHT = 0.25  # of that: from here on it matters what a step holds
 # Measured, see docs/planner.md: bytes that compiling holds for each equation of a cohort's program, where as many
 # programs as that are compiled at a time; what each further one leaves behind; what choosing and the report take.
-_EQUATION, _COMPILERS, _FURTHER, _REPORT = 340e3, 2, 25e6, 230e6
+_EQUATION = 340e3 if jax.__version_info__ < (0, 11) else 250e3
+_COMPILERS, _FURTHER, _REPORT = 2, 25e6, 230e6
 _STORED = 0.15  # of that, for a program that is read from disk
 _USUAL = 900  # equations of a program that nobody has counted
 _CHOSEN = 25  # networks of an ensemble, at most

@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..errors import UsageError
-from ..optim.parts import batches_shared_by
+from ..optim.parts import rows_shared_by
 from . import program_store
 from .functions import KEY_KIND, MOST_EFFORT, Functions, Packer, abstract_key
 from .liveness import fingerprint
@@ -281,7 +281,7 @@ def _share_batches(functions: Functions, mesh: Mesh) -> Functions:
 
     def shared(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(state: Any, rows: Any, *settings: Any) -> Any:
-            with batches_shared_by(mesh):
+            with rows_shared_by(mesh):
                 return function(state, part(rows), *settings)
 
         return run

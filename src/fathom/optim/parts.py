@@ -1,27 +1,17 @@
 """A batch taken part by part, so that what is held of it stays in a core's cache; each device its own rows."""
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from ..errors import UsageError
 
-_DEVICES: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("devices", default=None)
-
-
-@contextlib.contextmanager
-def batches_shared_by(mesh: Mesh) -> Iterator[None]:
-    """While functions are traced whose rows the devices of a mesh with one axis share: each takes its own in parts."""
-    token = _DEVICES.set(mesh)
-    try:
-        yield
-    finally:
-        _DEVICES.reset(token)
+#: ``with rows_shared_by(mesh)``: functions are traced whose rows the devices of a mesh with one axis share, so that
+#: each takes its own in parts. What JAX keeps of a function traced outside is not used inside, nor the other way round.
+rows_shared_by = jax.make_user_context(default_value=None)
 
 
 def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tuple[Any, Any]]:
@@ -58,7 +48,7 @@ def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tup
     both = jax.value_and_grad(loss)
 
     def run(params: Any, batch: Any, *rest: Any) -> tuple[Any, Any]:
-        rows, mesh = jax.tree.leaves(batch)[0].shape[0], _DEVICES.get()
+        rows, mesh = jax.tree.leaves(batch)[0].shape[0], rows_shared_by.value
         if rows % parts:
             raise UsageError(f"parts={parts!r} does not divide a batch of {rows} rows; give a divisor")
         if mesh is None or rows % mesh.size:
@@ -125,7 +115,7 @@ def outputs_in_parts(function: Callable[[Any], Any], x: Any, most: int) -> Any:
         outputs = jax.lax.map(function, padded.reshape(passes, size, *x.shape[1:]))
         return outputs.reshape(passes * size, *outputs.shape[2:])[:count]
 
-    mesh = _DEVICES.get()
+    mesh = rows_shared_by.value
     if mesh is None or x.shape[0] % mesh.size:
         return in_passes(x)
     divided = PartitionSpec(mesh.axis_names[0])

@@ -105,29 +105,25 @@ def fit(
     settings = settings_for(source, dataclasses.asdict(options), model, set_)
     processes.configure()
     import fathom as fm
+    from fathom.study.study import RUN_OPTIONS
     from fathom.study.trackers import check_tracker
 
     if track is not None:
         check_tracker(track)
     study = fm.Study.from_settings(settings)
     cost: Any = settings.get("budget")
-    shard = settings.get("shard", "members")
+    run_options = {name: settings.get(name, usual) for name, usual in RUN_OPTIONS.items()}
     if plan_only:
-        plan = study.plan(cost, shard=shard)
+        plan = study.plan(cost, shard=run_options["shard"])
         if speaks():
             print_json(plan.to_dict()) if common.json else say(plan.explain() if explain else str(plan))
         return
     folder = run_folder(out, settings)
 
     def run(callbacks: Any) -> Any:
-        options = {
-            "baselines": settings.get("baselines", True),
-            "measure": measure or settings.get("measure", False),
-            "shard": shard,
-            "tracker": track,
-        }
+        told = {**run_options, "measure": measure or run_options["measure"], "tracker": track}
         with _said_in_a_line():
-            return study.run(folder, cost, callbacks=callbacks, **options)
+            return study.run(folder, cost, callbacks=callbacks, **told)
 
     watch(folder, study.task.metric, common, run, explain)
 

@@ -200,13 +200,10 @@ def _read_numbers(source: Any, schema: Schema) -> NewData | None:
     beside = (schema.target, schema.role("weight"))
     if any(column is not None and column.name in given for column in beside):
         return None
-    if set(names) <= set(given):
-        notes = passed_over(given, schema)
-        source = source if names == given else source[:, [given.index(name) for name in names]]
-    elif len(names) == len(given):
-        notes = ()
-    else:
-        return None  # which `_read_new` says in a sentence
+    notes = ()
+    if _named(given, names):
+        notes, places = passed_over(given, schema), {name: place for place, name in enumerate(given)}
+        source = source if names == given else source[:, [places[name] for name in names]]
     table = Table(finite(source.astype(np.float64)), np.empty((len(source), 0), dtype=np.int32))
     return NewData(table, None, None, notes)
 
@@ -227,11 +224,18 @@ def _read_new(source: Any, schema: Schema) -> list[RawColumn]:
 
 
 def _by_position(columns: list[RawColumn], names: list[str]) -> list[RawColumn]:
-    if set(names) <= {column.name for column in columns}:
+    if _named([column.name for column in columns], names):
         return columns
-    if len(columns) != len(names):
-        raise DataError(f"x has {len(columns)} columns; the model reads {len(names)}: {listing(names)}")
     return [RawColumn(name, column.kind, column.values) for name, column in zip(names, columns, strict=True)]
+
+
+def _named(given: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the columns of an array are found by name and not by position; refuses what is neither."""
+    if set(names) <= set(given):
+        return True
+    if len(given) != len(names):
+        raise DataError(f"x has {len(given)} columns; the model reads {len(names)}: {listing(names)}")
+    return False
 
 
 def passed_over(given: Sequence[str], schema: Schema) -> tuple[str, ...]:

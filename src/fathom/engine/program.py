@@ -60,6 +60,7 @@ class Program:
         donate: positions of the arguments whose memory the result may take over.
         described: what the function was made from, if that says all of it: the program is then kept on disk.
         effort: how hard LLVM tries on a CPU, 0 to 3; less makes a program sooner that runs too little to repay more.
+        noted: whether it is noted on disk that the function was compiled, where nothing describes it, for `is_stored`.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Program:
         donate: tuple[int, ...] = (),
         described: str = "",
         effort: int = MOST_EFFORT,
+        noted: bool = False,
     ):
         self.name = name
+        self._noted = noted and not described
         self._described = described and f"{name} {effort} {described}"
         options = {"xla_backend_optimization_level": effort} if effort < MOST_EFFORT else None
         function = program_store.named(function, name, self._described)
@@ -125,7 +128,7 @@ class Program:
             start = time.perf_counter()
             made = program_store.compiled(self._described, lowered, args)
             seconds, kept = time.perf_counter() - start, program_store.stored(self._described, args)
-            if not self._described:
+            if self._noted:
                 program_store.note(_known(function.jaxpr.jaxpr), args)
             self.made.append(Made(self.name, False, traced, seconds, kept))
             return made
@@ -142,8 +145,8 @@ class Program:
         Whether JAX's cache has that of a user's function can only be guessed: if the same equations were compiled
         before, which takes what `equations` gave.
         """
-        known = "" if traced is None else _known(traced)
-        return program_store.stored(self._described or known, shapes)
+        described = _known(traced) if self._noted and traced is not None else self._described
+        return program_store.stored(described, shapes)
 
     def equations(self, *shapes: Any) -> Any:
         """The function traced for arguments of these shapes, for counting what it holds; nothing is compiled."""
@@ -241,7 +244,9 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
         measure = Program("measure", sharded(work.measure, "sssssrr"))
     stores = functions.described and mesh.devices.flat[0].platform == "cpu"  # tried nowhere else
     described = f"{functions.described} {names} {kind}" if stores else ""
-    epoch, window = (Program(n, run, (0,), described, functions.effort) for n, run in trained.items())
+    epoch, window = (
+        Program(n, run, (0,), described, functions.effort, noted=n == "epoch") for n, run in trained.items()
+    )
     return Programs(
         Program("init", sharded(work.make, "sss"), (), described, effort=1),
         epoch,

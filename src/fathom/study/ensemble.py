@@ -85,8 +85,7 @@ class _Held:
         self._targets = [target[r] for r in rows]
         self._weights = [feed.examples["weight"][0, r].astype(float) for r in rows]
         raw: dict[int, np.ndarray] = {}
-        for fold in set(self._folds):
-            places = [place for place, own in enumerate(self._folds) if own == fold]
+        for fold, places in whole.by_fold.items():
             alike = dataclasses.replace(whole, parts=tuple(whole.parts[place] for place in places))
             inputs = {fold: feed.examples["x"][fold, rows[fold]]}
             raw |= zip(places, alike.outputs_of(inputs, len(rows[fold])), strict=True)

@@ -113,11 +113,18 @@ class Predictor:
         Raises:
             DataError: if a column is missing or a cell cannot be read as in training.
         """
-        folds = len({part.fold for part in self.parts})
-        width = folds * self.encoders[0].features + 4 * len(self.parts) * self._width
+        width = len(self.by_fold) * self.encoders[0].features + 4 * len(self.parts) * self._width
         rows = 1 << int(np.clip(_BATCH_CELLS // width, _LEAST_BATCH, STRETCH)).bit_length() - 1
         for new in new_batches(source, self.schema, rows, with_target=with_target):
             yield new, self.table_outputs(new.table)
+
+    @property
+    def by_fold(self) -> dict[int, list[int]]:
+        """The places of the networks of each fold that has any, in the order of the folds."""
+        found: dict[int, list[int]] = {}
+        for place, part in enumerate(self.parts):
+            found.setdefault(part.fold, []).append(place)
+        return dict(sorted(found.items()))
 
     @property
     def _width(self) -> int:
@@ -138,17 +145,16 @@ class Predictor:
         A device works on one stretch while the inputs of the next are made.
         """
         results = np.zeros((len(self.parts), rows, self._width))
-        begun, start = [], 0
+        by_fold, begun, start = self.by_fold, [], 0
         for size in call_sizes(rows, self.steady):
             at = slice(start, min(start + size, rows))
-            for fold in dict.fromkeys(part.fold for part in self.parts):
+            for fold, places in by_fold.items():
                 x = _filled_up(inputs_of(fold, at), size)
-                asked = [(index, part) for index, part in enumerate(self.parts) if part.fold == fold]
-                x = jax.device_put(x) if len(asked) > 1 else x  # a single call brings it there sooner
-                begun += [(index, at, part.answer(x)) for index, part in asked]
+                x = jax.device_put(x) if len(places) > 1 else x  # a single call brings it there sooner
+                begun += [(place, at, self.parts[place].answer(x)) for place in places]
             start += size
-        for index, at, found in begun:
-            results[index, at] = np.asarray(found)[: at.stop - at.start].reshape(-1, self._width)
+        for place, at, found in begun:
+            results[place, at] = np.asarray(found)[: at.stop - at.start].reshape(-1, self._width)
         if self.task.kind == "regression":
             for index, part in enumerate(self.parts):
                 results[index] = self.encoders[part.fold].decode_target(results[index])
@@ -244,10 +250,7 @@ class Predictor:
         Networks of one fold, because a validation row has no others that were not trained on it. Arrays of NumPy or,
         in a function that is exported, of JAX.
         """
-        folds = [
-            [i for i, part in enumerate(self.parts) if part.fold == f] for f in range(len(self.encoders))
-        ]
-        folds = [places for places in folds if places]
+        folds = self.by_fold.values()
         if max(map(len, folds)) == 1:
             return None
         return sum(outputs[np.array(places), :, 0].std(0) for places in folds) / len(folds)

@@ -78,7 +78,7 @@ class Asked:
     def most_rows(self) -> int:
         """Rows that are asked about at once, such that inputs and outputs stay below 256 MB."""
         parts, encoders = self.predictor.parts, self.predictor.encoders
-        width = len({part.fold for part in parts}) * encoders[0].features
+        width = len(self.predictor.by_fold) * encoders[0].features
         width += 4 * (1 + len(parts)) * max(1, len(self.predictor.task.classes))
         return int(np.clip(_BATCH_NUMBERS // width, 1, _BATCH_ROWS))
 
@@ -100,12 +100,11 @@ class Asked:
         return dataclasses.replace(self.predictor, parts=parts, temperatures=warm, ensemble_temperature=1.0)
 
     def _outputs(self, table: Table) -> np.ndarray:
-        folds = {part.fold for part in self.predictor.parts}
         # Calls of one size, whose program was compiled while the networks trained.
         full = -(-len(table) // MOST_ROWS) * MOST_ROWS if self.most_rows >= MOST_ROWS else len(table)
         inputs = {
             fold: np.pad(self.predictor.encoders[fold].encode(table), [(0, full - len(table)), (0, 0)])
-            for fold in folds
+            for fold in self.predictor.by_fold
         }
         return self.predictor.outputs_of(inputs, full)[:, : len(table)]
 
@@ -113,7 +112,7 @@ class Asked:
 def _cost(predictor: Predictor) -> float:
     """Multiplications that one row costs."""
     inputs = predictor.encoders[0].features
-    encoding = _PER_INPUT * inputs * len({part.fold for part in predictor.parts})
+    encoding = _PER_INPUT * inputs * len(predictor.by_fold)
     of_spec = {part.spec: part for part in predictor.parts}
     products = {spec: _products(part) for spec, part in of_spec.items()}
     return encoding + sum(_PER_OUTPUT + products[part.spec] for part in predictor.parts)

@@ -58,7 +58,7 @@ def freeze(predictor: Predictor, coverage: float = COVERAGE) -> Frozen:
     """
     from jax import export
 
-    folds = tuple(sorted({part.fold for part in predictor.parts}))
+    folds = tuple(predictor.by_fold)
     function = jax.jit(_function(predictor, folds, coverage))
     refused: Exception | None = None
     for rows, platforms in _attempts(export):

@@ -63,6 +63,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=6.0, help="steady seconds of a side after which it rests"
     )
+    parser.add_argument(
+        "--starts", type=int, help="cold and warm starts of each side; the workload's own if none"
+    )
     parser.add_argument("--keep", action="store_true", help="measure only what the results do not hold")
     parser.add_argument("--list", action="store_true", help="print workloads, sizes, sides and minutes")
     parser.add_argument("--check", action="store_true", help="start every side once, with little work")
@@ -89,7 +92,7 @@ def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
         if args.keep:
             done = {(r["workload"], r["size"], r["side"]) for r in _kept() if "failed" not in r}
             sides = [side for side in sides if (name, size, side) not in done]
-        found = compare(name, size, sides, args.repeats, args.seconds) if sides else []
+        found = compare(name, size, sides, args.repeats, args.seconds, args.starts) if sides else []
         new = {(r["workload"], r["size"], r["side"]) for r in found}
         # Read again, because another run may have written meanwhile.
         kept = [r for r in _kept() if (r["workload"], r["size"], r["side"]) not in new] + found

@@ -73,7 +73,9 @@ class Side:
         self._process.stdin.flush()
 
 
-def compare(name: str, size: str, sides: list[str], repeats: int, seconds: float) -> list[dict[str, Any]]:
+def compare(
+    name: str, size: str, sides: list[str], repeats: int, seconds: float, starts: int | None = None
+) -> list[dict[str, Any]]:
     """Measure the sides of one size in turn.
 
     Args:
@@ -82,6 +84,7 @@ def compare(name: str, size: str, sides: list[str], repeats: int, seconds: float
         sides: which sides.
         repeats: steady rounds of each, at most.
         seconds: after which a side gets no more rounds, but for the first.
+        starts: cold and warm starts of each side; as many as the workload asks for if None.
 
     Returns:
         One record for each side, one with "failed" where a side did.
@@ -99,7 +102,7 @@ def compare(name: str, size: str, sides: list[str], repeats: int, seconds: float
             found.append(record)
             start = time.perf_counter()
             try:
-                running[side] = _starts(record, Path(folder), STARTS[module.MEASURES])
+                running[side] = _starts(record, Path(folder), starts or STARTS[module.MEASURES])
             except RuntimeError as error:
                 record["failed"] = str(error)
             record["spent"] = time.perf_counter() - start

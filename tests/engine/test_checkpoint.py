@@ -149,6 +149,18 @@ def test_truncated_arrays_are_told(saved, tmp_path, left):
         run(tmp_path)
 
 
+@pytest.mark.parametrize("part", ["state", "best"])
+def test_networks_laid_out_in_another_way_are_told(saved, tmp_path, part):
+    for file in saved.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    arrays_of = {f: checkpoint.read_arrays(f) for f in tmp_path.glob("*.safetensors")}
+    file, arrays = next((f, a) for f, a in arrays_of.items() if any(n.startswith(f"{part}.") for n in a))
+    name = next(n for n, a in sorted(arrays.items()) if n.startswith(f"{part}.") and a.ndim == 2)
+    checkpoint.write_arrays(file, {**arrays, name: arrays[name][:, :-1]})
+    with pytest.raises(RunError, match="saved by a version of Fathom that kept networks in another form"):
+        run(tmp_path)
+
+
 @pytest.mark.parametrize("text", [b"", b'{"generation": 1', b"\xff\xfe\x00", b"[]", b"{}", b"3"])
 def test_a_damaged_index_is_told(tmp_path, text):
     (tmp_path / checkpoint.INDEX).write_bytes(text)

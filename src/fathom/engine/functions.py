@@ -6,13 +6,13 @@ checkpoints work on plain arrays alone.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..errors import UsageError
 
@@ -20,7 +20,9 @@ Settings = Mapping[str, Any]
 KEY_KIND = (
     "threefry2x32"  # what a member's key is, whatever JAX's default: under vmap each keeps its own numbers
 )
-MOST_EFFORT = 3  # of LLVM: XLA's own choice
+JOINED = (
+    2**16
+)  # elements up to which arrays at rest are one: half of a transformer's programs was work for each array
 
 
 def abstract_key() -> Any:
@@ -53,7 +55,6 @@ class Functions:
             of right answers jumps by chance from epoch to epoch; the loss tells the best epoch with less noise.
         described: everything that they were made from, in words, so that equal words mean equal functions in any
             process with the same source; "" where nobody can say it.
-        effort: how hard LLVM tries on a CPU, 0 to 3: at 1 programs are made in two thirds of the time.
     """
 
     init: Callable[[Any, Settings], Any]
@@ -68,7 +69,6 @@ class Functions:
     greater_is_better: bool = True
     watch: str = ""
     described: str = ""
-    effort: int = MOST_EFFORT
 
     @property
     def rising(self) -> bool:
@@ -89,18 +89,22 @@ class Packer:
 
     Args:
         example: the pytree, or its abstract shapes (from `equinox.filter_eval_shape`).
+        joined: elements up to which arrays of one type are joined into a vector, so that what is done with every array
+            is done with few; each its own where 0.
     """
 
-    def __init__(self, example: Any):
+    def __init__(self, example: Any, joined: int = 0):
         dynamic, self._static = eqx.partition(example, is_array_or_shape)
         paths, self._tree = jax.tree_util.tree_flatten_with_path(dynamic)
         self.names = [_path_name(path) for path, _ in paths]
         self._impls = [_key_impl(leaf) for _, leaf in paths]
         self._avals = [leaf for _, leaf in paths]
-        self.avals = [_plain_aval(leaf) for leaf in self._avals]
+        self._plain = [_plain_aval(leaf) for leaf in self._avals]
+        self._groups = _groups(self._plain, joined)
+        self.avals = [_joined_aval([self._plain[i] for i in group]) for group in self._groups]
 
     def pack(self, tree: Any) -> list[Any]:
-        """The arrays of the pytree, typed keys as their data."""
+        """The arrays of the pytree, typed keys as their data, small ones joined."""
         paths, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(tree, eqx.is_array))
         names, leaves = [_path_name(path) for path, _ in paths], [leaf for _, leaf in paths]
         if names != self.names:
@@ -116,13 +120,29 @@ class Packer:
                     f"{aval.dtype}{list(aval.shape)}; step must keep the type and the shape of every array"
                 )
         pairs = zip(leaves, self._impls, strict=True)
-        return [leaf if impl is None else jax.random.key_data(leaf) for leaf, impl in pairs]
+        plain = [leaf if impl is None else jax.random.key_data(leaf) for leaf, impl in pairs]
+        return [
+            plain[first] if not more else jnp.concatenate([plain[i].reshape(-1) for i in (first, *more)])
+            for first, *more in self._groups
+        ]
 
     def unpack(self, leaves: Sequence[Any]) -> Any:
-        """The pytree from its arrays."""
-        pairs = zip(leaves, self._impls, strict=True)
+        """The pytree from what `pack` gave."""
+        pairs = zip(self._apart(leaves), self._impls, strict=True)
         typed = [leaf if impl is None else jax.random.wrap_key_data(leaf, impl=impl) for leaf, impl in pairs]
         return eqx.combine(jax.tree.unflatten(self._tree, typed), self._static)
+
+    def _apart(self, arrays: Sequence[Any]) -> list[Any]:
+        """Every array on its own."""
+        leaves: dict[int, Any] = {}
+        for group, array in zip(self._groups, arrays, strict=True):
+            offset = 0
+            for i in group:
+                size = math.prod(self._plain[i].shape)
+                part = array if len(group) == 1 else array[offset : offset + size]
+                leaves[i] = part.reshape(self._plain[i].shape)
+                offset += size
+        return [leaves[i] for i in range(len(leaves))]
 
     @property
     def foreign_keys(self) -> list[str]:
@@ -133,7 +153,26 @@ class Packer:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays of one member."""
-        return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in self.avals)
+        return sum(math.prod(a.shape) * a.dtype.itemsize for a in self.avals)
+
+    @property
+    def numbers(self) -> int:
+        """Elements of the arrays of one member."""
+        return sum(math.prod(a.shape) for a in self.avals)
+
+
+def _groups(avals: Sequence[Any], joined: int) -> list[list[int]]:
+    """Positions of the arrays that become one: all of a type with no more than so many elements."""
+    groups: dict[Any, list[int]] = {}
+    for i, aval in enumerate(avals):
+        groups.setdefault(aval.dtype if math.prod(aval.shape) <= joined else i, []).append(i)
+    return list(groups.values())
+
+
+def _joined_aval(avals: Sequence[Any]) -> jax.ShapeDtypeStruct:
+    if len(avals) == 1:
+        return avals[0]
+    return jax.ShapeDtypeStruct((sum(math.prod(a.shape) for a in avals),), avals[0].dtype)
 
 
 def _path_name(path: Any) -> str:

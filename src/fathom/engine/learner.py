@@ -27,14 +27,13 @@ from ..optim import (
     update_rule,
 )
 from ..task import Task
-from .functions import MOST_EFFORT, Functions, abstract_key, is_array_or_shape
+from .functions import Functions, abstract_key, is_array_or_shape
 from .fused import steps_of
 from .liveness import live_bytes
 from .packing import LIMITS, Packing
 
 OPTIONAL = ("dropout", "input_noise", "label_smoothing", "l1", "l2")  # left out of a program where neutral
 _PLAIN = (str, int, float, bool, tuple, type(None))  # settings whose words say all of them
-_SHORT = 100_000  # parameters: below, a run is so short that making its programs sooner is worth up to 5 % of its speed
 _ROWS = (4, 4096)  # rows that a forward pass without gradients takes at once: at least, at most
 _HELD = 2**21  # bytes that it holds on a CPU, whose caches are that large
 
@@ -164,7 +163,6 @@ def functions_for(spec: LearnerSpec) -> Functions:
         if METRICS[spec.task.metric].greater_is_better and spec.task.kind == "classification"
         else "",
         described=_described(spec),
-        effort=1 if network.parameters < _SHORT else MOST_EFFORT,
     )
 
 

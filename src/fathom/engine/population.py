@@ -184,8 +184,7 @@ class Population:
         layout = Packer(eqx.filter_eval_shape(functions.init, abstract_key(), scalars))
         if layout.foreign_keys:
             return 1
-        parameters = sum(int(np.prod(array.shape)) for array in layout.avals)
-        return lane_width(platform, parameters, members, rows)
+        return lane_width(platform, layout.numbers, members, rows)
 
     def _fingerprint(self, spec: CohortSpec, feed: Feed, rungs: Sequence[Rung], patience: float) -> str:
         columns = {name: column.tolist() for name, column in self.settings.items()}

@@ -21,9 +21,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ..errors import UsageError
 from ..optim.parts import rows_shared_by
 from . import program_store
-from .functions import KEY_KIND, MOST_EFFORT, Functions, Packer, abstract_key
+from .functions import JOINED, KEY_KIND, Functions, Packer, abstract_key
 from .liveness import fingerprint
 from .work import REPLICATED, SCALARS, SHARDED, LaneKind, Slot, Work
+
+MOST_EFFORT = 3  # of LLVM: XLA's own choice
+#: Numbers in a member's state (100,000 parameters and their moments): below, a run is so short that making its programs
+#: sooner is worth up to 5 % of its speed.
+_SHORT = 300_000
 
 
 @functools.lru_cache(maxsize=8)
@@ -59,7 +64,7 @@ class Program:
         function: the function.
         donate: positions of the arguments whose memory the result may take over.
         described: what the function was made from, if that says all of it: the program is then kept on disk.
-        effort: how hard LLVM tries on a CPU, 0 to 3; less makes a program sooner that runs too little to repay more.
+        effort: how hard LLVM tries on a CPU, 0 to 3; at 1 programs are made in two thirds of the time.
         noted: whether it is noted on disk that the function was compiled, where nothing describes it, for `is_stored`.
     """
 
@@ -73,6 +78,7 @@ class Program:
         noted: bool = False,
     ):
         self.name = name
+        self.effort = effort
         self._noted = noted and not described
         self._described = described and f"{name} {effort} {described}"
         options = {"xla_backend_optimization_level": effort} if effort < MOST_EFFORT else None
@@ -176,7 +182,7 @@ class Programs:
         epoch: trains them for an epoch, or on its last window, then evaluates them.
         window: trains them on a window that is not its epoch's last.
         measure: what a member's next step would be; None where there is nothing to measure.
-        state: layout of a member's state.
+        state: layout of a member's state between calls.
         best: layout of what is kept of its best epoch.
         kind: how its lanes run.
     """
@@ -227,14 +233,16 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
     sharded = functools.partial(_sharded, mesh)
     if kind.split > 1:
         functions, sharded = _share_batches(functions, mesh), functools.partial(_repeated, mesh)
-    layout = Packer(eqx.filter_eval_shape(functions.init, abstract_key(), settings))
+    state = eqx.filter_eval_shape(functions.init, abstract_key(), settings)
+    layout = Packer(state, JOINED)
     if kind.width > 1 and layout.foreign_keys:
         raise UsageError(
             f"state: {layout.foreign_keys[0]} is no {KEY_KIND} key, and what it draws would depend on the member's "
             f"neighbors; use lane_width=1 or jax.random.key(seed, impl={KEY_KIND!r})"
         )
-    best = Packer(eqx.filter_eval_shape(lambda leaves: functions.keep(layout.unpack(leaves)), layout.avals))
-    work = Work(functions, layout, best, kind)
+    kept = eqx.filter_eval_shape(lambda leaves: functions.keep(layout.unpack(leaves)), layout.avals)
+    best = Packer(kept, JOINED)
+    work = Work(functions, layout, Packer(state), best, kind)
     trained = {
         name: sharded(functools.partial(work.train, ends), "sssssrrrr")
         for name, ends in (("epoch", True), ("window", False))
@@ -244,8 +252,9 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
         measure = Program("measure", sharded(work.measure, "sssssrr"))
     stores = functions.described and mesh.devices.flat[0].platform == "cpu"  # tried nowhere else
     described = f"{functions.described} {names} {kind}" if stores else ""
+    effort = 1 if layout.numbers < _SHORT else MOST_EFFORT
     epoch, window = (
-        Program(n, run, (0,), described, functions.effort, noted=n == "epoch") for n, run in trained.items()
+        Program(n, run, (0,), described, effort, noted=n == "epoch") for n, run in trained.items()
     )
     return Programs(
         Program("init", sharded(work.make, "sss"), (), described, effort=1),

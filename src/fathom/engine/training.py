@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import RunError, UsageError
 from . import hosts
 from .checkpoint import Checkpoint
 from .cohort import Cohort, CohortSpec, EpochReport
@@ -383,15 +383,28 @@ class Training:
             positions = np.array(where["positions"], dtype=int)
             cohort.call, cohort.sums = int(where["call"]), dict(groups.get(f"sums-{number}", {}))
             if len(positions):
-                slots = _unflatten(groups[f"cohort-{number}"])
+                slots = self._slots_of(cohort, groups[f"cohort-{number}"])
                 cohort.load_slots(slots, positions, positions, where["epoch"])
             elif where["epoch"]:
                 cohort.empty(where["epoch"])
         for name, arrays in groups.items():
             if name.startswith("member-"):
-                slot = jax.tree.map(lambda a: a[0, ...], _unflatten(arrays))
-                self._resting[int(name.removeprefix("member-"))] = slot
+                member = int(name.removeprefix("member-"))
+                slots = self._slots_of(self._home[member][0], arrays)
+                self._resting[member] = jax.tree.map(lambda a: a[0, ...], slots)
         return record
+
+    def _slots_of(self, cohort: Cohort, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Saved slots of members of a cohort, [members, ...], if they are laid out as its programs lay them out."""
+        slots, programs = _unflatten(arrays), cohort.programs
+        for part, layout in (("state", programs.state), ("best", programs.best)):
+            if [a.shape[1:] for a in slots[part]] != [a.shape for a in layout.avals]:
+                assert self._checkpoint is not None  # which the arrays are from
+                raise RunError(
+                    f"{self._checkpoint.folder} was saved by a version of Fathom that kept networks in another form; "
+                    "start the run anew, or go on with the version that began it"
+                )
+        return slots
 
 
 def _words(spec: CohortSpec) -> list[Any]:

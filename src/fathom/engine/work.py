@@ -83,7 +83,7 @@ class Carried(NamedTuple):
     """What a member carries from step to step.
 
     Attributes:
-        leaves: its state, as `Packer` lays it out.
+        leaves: its state, as `Work.apart` lays it out, or as `Work.layout` where its steps are native code's.
         diverged: the first step whose loss was not finite; -1 if none.
         last_loss: the last finite loss.
     """
@@ -99,13 +99,15 @@ class Work:
 
     Attributes:
         functions: the member's pure functions.
-        layout: of its state.
+        layout: of its state between calls, small arrays joined.
+        apart: of its state from step to step, every array on its own.
         best: of what is kept of its best epoch.
         kind: how lanes run.
     """
 
     functions: Functions
     layout: Packer
+    apart: Packer
     best: Packer
     kind: LaneKind
 
@@ -190,6 +192,7 @@ class Work:
         kind, start = self.kind, Carried(slot["state"], slot["diverged"], slot["last_loss"])
         if kind.fused:
             return self._each(functools.partial(self._fused, shown))(start, settings, fold, order)
+        start = start._replace(leaves=self._each(_laid(self.layout, self.apart))(start.leaves))
         rows = self._each(lambda index: shown.orders[index].reshape(kind.steps, kind.batch))(order)
         rows = rows if kind.width == 1 else jnp.moveaxis(rows, 0, 1)
         step = self._each(functools.partial(self._step, shown.examples))
@@ -201,20 +204,22 @@ class Work:
 
         first, steps = shown.now[1], shown.now[2]
         if kind.roomy:
-            return _counted(lambda carried, i: scanned(carried, (first + i, rows[i])), start, steps)
-        numbers = first + jnp.arange(kind.steps, dtype=jnp.int32)
-        carried, train = jax.lax.scan(scanned, start, (numbers, rows))
-        return carried, jax.tree.map(lambda a: a.mean(0), train)
+            carried, train = _counted(lambda carried, i: scanned(carried, (first + i, rows[i])), start, steps)
+        else:
+            numbers = first + jnp.arange(kind.steps, dtype=jnp.int32)
+            carried, told = jax.lax.scan(scanned, start, (numbers, rows))
+            train = jax.tree.map(lambda a: a.mean(0), told)
+        return carried._replace(leaves=self._each(_laid(self.apart, self.layout))(carried.leaves)), train
 
     def _step(self, examples, carried: Carried, number, rows, settings, fold):
         """A member's step, noting the first step whose loss is not finite and the last loss before it."""
         batch = take(examples, fold, rows)
-        state, metrics = run_step(self.functions, self.layout.unpack(carried.leaves), batch, settings)
+        state, metrics = run_step(self.functions, self.apart.unpack(carried.leaves), batch, settings)
         loss = metrics.get("loss", jnp.float32(0.0))
         finite, healthy = jnp.isfinite(loss), carried.diverged < 0
         last_loss = jnp.where(healthy & finite, loss, carried.last_loss)
         diverged = jnp.where(healthy & ~finite, number, carried.diverged)
-        return Carried(self.layout.pack(state), diverged, last_loss), metrics
+        return Carried(self.apart.pack(state), diverged, last_loss), metrics
 
     def _fused(self, shown: Shown, carried: Carried, settings, fold, order):
         """A member's steps of a call at once; the same of it is told as of single steps."""
@@ -274,6 +279,11 @@ class Work:
 def take(examples: Any, fold: Any, rows: Any) -> Any:
     """The examples of the given rows as a fold sees them; leaves are [folds or 1, rows, ...]."""
     return jax.tree.map(lambda a: a[jnp.minimum(fold, a.shape[0] - 1), rows], examples)
+
+
+def _laid(out: Packer, anew: Packer) -> Callable[[Any], list[Any]]:
+    """What turns arrays that one packer laid out into those of another."""
+    return lambda arrays: anew.pack(out.unpack(arrays))
 
 
 def _read(lanes: Any, index: Any) -> Any:

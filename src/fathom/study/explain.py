@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 import jax
 
 from .. import native
-from ..engine.functions import MOST_EFFORT
 from ..engine.fused import misfit
 from ..engine.lanes import rules
 from ..engine.learner import OPTIONAL, LearnerSpec
-from ..engine.program import Made
+from ..engine.program import MOST_EFFORT, Made
 from ..engine.work import LaneKind
 from ..look import format_count
 from ..optim import Recipe

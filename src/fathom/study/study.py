@@ -398,7 +398,7 @@ class Study:
             seconds_per_epoch=float("nan") if rate is None else rate,
             fused=kind.fused,
             packed=cohort.spec.packed,
-            reasons=reasons(cohort.spec, kind, parameters, spec.functions.effort, idle),
+            reasons=reasons(cohort.spec, kind, parameters, programs.epoch.effort, idle),
         )
 
     def run(

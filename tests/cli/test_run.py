@@ -205,7 +205,7 @@ def test_a_folder_that_is_taken_is_refused(place, fitted, fathom, monkeypatch):
 
 
 def test_ctrl_c_says_how_to_go_on_and_resuming_goes_on(place):
-    tokens = ("fit", "iris", *TINY, "--set", "recipe.epochs=500", "--set", "rungs=[]", "--out", "stopped")
+    tokens = ("fit", "iris", *TINY, "--set", "recipe.epochs=3000", "--set", "rungs=[]", "--out", "stopped")
     with subprocess.Popen(
         [*COMMAND, *tokens],
         cwd=place,

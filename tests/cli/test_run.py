@@ -204,8 +204,16 @@ def test_a_folder_that_is_taken_is_refused(place, fitted, fathom, monkeypatch):
     assert "fathom resume runs/clouds" in ended.err
 
 
-def test_ctrl_c_says_how_to_go_on_and_resuming_goes_on(place):
-    tokens = ("fit", "iris", *TINY, "--set", "recipe.epochs=3000", "--set", "rungs=[]", "--out", "stopped")
+@pytest.fixture
+def heard():
+    """Children hear Ctrl-C; those of tests that a shell runs in the background would be born deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_says_how_to_go_on_and_resuming_goes_on(place, heard):
+    tokens = ("fit", "iris", *TINY, "--set", "recipe.epochs=500", "--set", "rungs=[]", "--out", "stopped")
     with subprocess.Popen(
         [*COMMAND, *tokens],
         cwd=place,

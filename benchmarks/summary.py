@@ -118,14 +118,14 @@ def _cells(module: Any, row: dict[str, Any], found: list[dict[str, Any]]) -> lis
     if module.MEASURES == "starts":
         return [f"{statistics.median(row[how]):.1f} ({min(row[how]):.1f})" for how in ("warm", "cold")]
     middle = value(row, "steady", found)
+    starts = [f"{statistics.median(row[how]):.1f}" for how in ("warm", "cold")]
     if not middle:
-        return ["", "", f"{row['warm'][0]:.1f}", f"{row['cold'][0]:.1f}"]
+        return ["", "", *starts]
     each = middle / row["steps"] * 1e6 if module.COUNTS == "steps" else row["steps"] / middle
     return [
         f"{middle:.3f} ({min(row['steady']):.3f})",
         f"{each:.1f}" if module.COUNTS == "steps" else f"{each:,.0f}",
-        f"{row['warm'][0]:.1f}",
-        f"{row['cold'][0]:.1f}",
+        *starts,
     ]
 
 

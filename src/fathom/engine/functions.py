@@ -122,8 +122,8 @@ class Packer:
         pairs = zip(leaves, self._impls, strict=True)
         plain = [leaf if impl is None else jax.random.key_data(leaf) for leaf, impl in pairs]
         return [
-            plain[first] if not more else jnp.concatenate([plain[i].reshape(-1) for i in (first, *more)])
-            for first, *more in self._groups
+            plain[group[0]] if len(group) == 1 else _concatenated([plain[i] for i in group])
+            for group in self._groups
         ]
 
     def unpack(self, leaves: Sequence[Any]) -> Any:
@@ -167,6 +167,11 @@ def _groups(avals: Sequence[Any], joined: int) -> list[list[int]]:
     for i, aval in enumerate(avals):
         groups.setdefault(aval.dtype if math.prod(aval.shape) <= joined else i, []).append(i)
     return list(groups.values())
+
+
+def _concatenated(arrays: Sequence[Any]) -> Any:
+    """Arrays as one vector, copied piece by piece: without the barrier what uses it is fused in, number by number."""
+    return jax.lax.optimization_barrier(jnp.concatenate([a.reshape(-1) for a in arrays]))
 
 
 def _joined_aval(avals: Sequence[Any]) -> jax.ShapeDtypeStruct:

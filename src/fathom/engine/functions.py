@@ -20,9 +20,8 @@ Settings = Mapping[str, Any]
 KEY_KIND = (
     "threefry2x32"  # what a member's key is, whatever JAX's default: under vmap each keeps its own numbers
 )
-JOINED = (
-    2**16
-)  # elements up to which arrays at rest are one: half of a transformer's programs was work for each array
+#: Elements up to which arrays of a state are one vector between calls; a third of a transformer's program was for each.
+JOINED = 2**16
 
 
 def abstract_key() -> Any:

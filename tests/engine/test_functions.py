@@ -6,8 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fathom.engine.functions import Packer
+from fathom.engine.functions import Functions, Packer
 from fathom.engine.population import Population
+from fathom.engine.program import device_mesh, programs_for
+from fathom.engine.work import LaneKind
 
 
 class State(eqx.Module):
@@ -79,3 +81,13 @@ def test_arrays_of_a_population_differ_in_nothing_but_their_layout(monkeypatch):
     for one, other in zip(joined, apart, strict=True):
         assert int(one["steps"]) == int(other["steps"])
         assert jax.tree.all(jax.tree.map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize(("numbers", "effort"), [(299_999, 1), (300_000, 3)])
+def test_small_functions_are_compiled_with_less_effort(numbers, effort):
+    """Level 1 below 300,000 numbers of state, XLA's own level from there on; members are made at level 1."""
+    functions = Functions(
+        lambda key, settings: jnp.zeros(numbers), lambda state, batch, settings: state, None
+    )
+    programs = programs_for(functions, (), LaneKind(1, 1, 1), device_mesh(tuple(jax.devices())))
+    assert [p.effort for p in (programs.epoch, programs.window, programs.init)] == [effort, effort, 1]

@@ -161,6 +161,7 @@ def test_a_member_in_a_lane_is_the_member_alone_bit_for_bit():
         {"schedule": "plateau"},
         {"active": frozenset({"l2"})},
         {"blanks": True},
+        {"precision": "bfloat16"},
         {"loss": LOSSES["squared"].fn},
         {"architecture": MLP(width=8, activation="tanh")},
         {"architecture": fm.models.Linear()},

@@ -51,6 +51,11 @@ def test_a_device_without_a_network_is_told_of():
             "no native code: it does not know optimizer='sgd', l2",
         ),
         (Linear(), {}, "no native code: it does not know model='Linear'"),
+        (
+            MLP(width=8),
+            {"precision": "bfloat16"},
+            "no native code: it does not know precision='bfloat16'",
+        ),
     ],
 )
 def test_native_code_says_what_it_does_not_know(model, recipe, said):

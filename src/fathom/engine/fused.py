@@ -34,6 +34,7 @@ def misfit(spec: "LearnerSpec") -> str:
         "optimizer": spec.optimizer == "adamw",
         "clip_by": spec.clip_by in _CLIPS,
         "schedule": spec.schedule != "plateau",
+        "precision": spec.precision == "float32",
         "loss": spec.loss is None and spec.task.loss in _TARGETS,
     }
     own = "of your own" if spec.loss is not None else spec.task.loss

@@ -12,8 +12,9 @@ import numpy as np
 import optax
 
 from ..catalogue import Catalogue
+from ..errors import UsageError
 from ..models import Architecture
-from ..nn import set_dropout
+from ..nn import products_in, set_dropout
 from ..objectives import METRICS, loss_of
 from ..optim import (
     CLIPS,
@@ -52,6 +53,7 @@ class LearnerSpec:
         loss: ``loss(outputs, targets) -> [batch]`` in place of the task's; None for the task's.
         active: which of `OPTIONAL` some member has off its neutral value; the work for the others is left
             out of the program.
+        precision: what training multiplies in, a name in `PRECISIONS`.
         blanks: whether some inputs may be blank (always 0); the settings "filled" and "filled_others" then say how
             many of the task's continuous inputs, and of the others, are not.
         packed: how small arrays become one vector, as `Packing.of` takes it.
@@ -65,6 +67,7 @@ class LearnerSpec:
     decay: str = "scheduled"
     loss: Callable[..., Any] | None = None
     active: frozenset[str] = frozenset()
+    precision: str = "float32"
     blanks: bool = False
     packed: tuple[int, int] = LIMITS
 
@@ -122,10 +125,27 @@ class Network:
         least, most = _ROWS
         if jax.default_backend() != "cpu":
             return most
-        x = jax.ShapeDtypeStruct((most, *self._spec.task.shape), np.float32)
-        traced, *_ = eqx.filter_make_jaxpr(_infer)(self._abstract, self.state, x)
-        rows = _HELD * most // max(1, live_bytes(traced.jaxpr))
+        rows = _HELD * most // max(1, live_bytes(self._traced(most).jaxpr))
         return min(most, max(least, 1 << max(0, rows.bit_length() - 1)))
+
+    def _traced(self, rows: int) -> Any:
+        """What a forward pass over so many rows computes."""
+        x = jax.ShapeDtypeStruct((rows, *self._spec.task.shape), np.float32)
+        return eqx.filter_make_jaxpr(_infer)(self._abstract, self.state, x)[0]
+
+    def check_precision(self) -> None:
+        """Refuse a precision that nothing in the network would follow.
+
+        Raises:
+            UsageError: if it has no product in that precision.
+        """
+        name = self._spec.precision
+        with products_in(name):
+            if name != "float32" and "bf16[" not in str(self._traced(2)):
+                raise UsageError(
+                    f"precision={name!r} would change nothing: none of the network's products is Fathom's; build it of "
+                    "layers of fathom.nn, or multiply by fathom.nn.product"
+                )
 
     def forward(self, params: dict[str, Any], carried: Any, state: Any, x: Any) -> Any:
         """Outputs [rows, outputs] for x [rows, ...] without dropout or noise, some rows at a time."""
@@ -147,6 +167,7 @@ def functions_for(spec: LearnerSpec) -> Functions:
     unit of the network's output is in units of the target).
     """
     network = network_for(spec)
+    network.check_precision()
     plateau = spec.schedule == "plateau"
     return Functions(
         init=functools.partial(_init, spec, network),
@@ -285,9 +306,10 @@ def _update(spec: LearnerSpec, network: Network, member: Any, batch: Any, settin
     number = member["step"]
     key = jax.random.fold_in(member["key"], number)
     objective = functools.partial(_objective, spec, network)
-    (loss, state), grads = jax.value_and_grad(objective, has_aux=True)(
-        member["params"], member, batch, key, settings
-    )
+    with products_in(spec.precision):
+        (loss, state), grads = jax.value_and_grad(objective, has_aux=True)(
+            member["params"], member, batch, key, settings
+        )
     rate = learning_rate_at(spec.schedule, settings, number, settings["total_steps"])
     if spec.schedule == "plateau":
         rate = rate * member["plateau"].multiplier

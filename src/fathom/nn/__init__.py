@@ -14,7 +14,7 @@ from .inits import INITS, Init, draw_weights, relu_gain
 from .linear import Linear
 from .lru import Ring, lru_ring
 from .norm import LayerNorm
-from .product import product
+from .product import PRECISIONS, contract, product, products_in
 from .recurrent import GRU, LSTM
 from .sparsemax import sparsemax
 
@@ -23,6 +23,7 @@ __all__ = [
     "GRU",
     "INITS",
     "LSTM",
+    "PRECISIONS",
     "Activate",
     "Activation",
     "Conv2d",
@@ -35,10 +36,12 @@ __all__ = [
     "Piecewise",
     "Ring",
     "TransformerBlock",
+    "contract",
     "data_dependent",
     "draw_weights",
     "lru_ring",
     "product",
+    "products_in",
     "relu_gain",
     "set_dropout",
     "sparsemax",

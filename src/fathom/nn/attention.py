@@ -6,7 +6,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import UsageError
@@ -14,6 +13,7 @@ from .activations import Activate
 from .dropout import Dropout
 from .linear import Linear
 from .norm import LayerNorm
+from .product import contract
 
 
 class MultiHeadAttention(eqx.Module):
@@ -105,12 +105,11 @@ class MultiHeadAttention(eqx.Module):
 
 def _attend(q: Any, k: Any, v: Any, causal: bool) -> Any:
     """softmax(q kᵀ) v for [batch, heads, time, size]."""
-    both = ((0, 1), (0, 1))
-    matches = lax.dot_general(q, k, (((3,), (3,)), both))
+    matches = contract("bhqd,bhkd->bhqk", q, k)
     if causal:
         seen = jnp.tril(jnp.ones(matches.shape[2:], bool))[None, None]
         matches = jnp.where(seen, matches, jnp.finfo(matches.dtype).min)
-    return lax.dot_general(jax.nn.softmax(matches, -1), v, (((3,), (2,)), both))
+    return contract("bhqk,bhkd->bhqd", jax.nn.softmax(matches, -1), v)
 
 
 class TransformerBlock(eqx.Module):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import UsageError
 from .inits import INITS
-from .product import product
+from .product import in_half, product, rounded
 
 Pair = tuple[int, int]
 Padding = Literal["same", "valid"] | int | Sequence[int | Sequence[int]]
@@ -184,15 +184,16 @@ def convolve(
     if lowering == "auto":
         lowering = _chosen(x, weight, up * across, groups, inference)
     if lowering == "native":
+        image, kernels = (rounded(x), rounded(weight)) if in_half() else (x, weight)
         return lax.conv_general_dilated(
-            x,
-            weight,
+            image,
+            kernels,
             strides,
             pads,
             rhs_dilation=dilation,
             dimension_numbers=_LAYOUT,
             feature_group_count=groups,
-        )
+        ).astype(x.dtype)
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else x
     run = {"patches": _patches, "shifted": _shifted, "tiled": _tiled}[lowering]
     return run(padded, weight, (up, across), strides, dilation, groups)

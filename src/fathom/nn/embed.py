@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from .product import contract
+
 
 class Piecewise(eqx.Module):
     """Each number as a learned piecewise-linear curve through `size` dimensions.
@@ -128,5 +130,5 @@ def _zeroed(layer: _Embedding, real: Bool[Array, " columns"]) -> _Embedding:
 
 def _mix(parts: Float[Array, "columns batch parts"], weight: Float[Array, "columns parts size"]) -> Array:
     """Each column's own matrix product, [batch, columns x size]."""
-    mixed = jnp.einsum("nbk,nkd->nbd", parts, weight)
+    mixed = contract("nbk,nkd->nbd", parts, weight)
     return jnp.moveaxis(mixed, 0, 1).reshape(parts.shape[1], -1)

@@ -13,6 +13,7 @@ The tiled form has its own derivative and so cannot be differentiated forward (`
 """
 
 import abc
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -23,6 +24,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import UsageError
 from .inits import INITS
+from .product import contract, precision_now, products_in
 
 LOWERINGS = ("auto", "tiled", "scan")
 _TILE = 16  # steps
@@ -213,7 +215,7 @@ def _by_tiles(layer: Any, x: Any, tile: int, weights: tuple[Any, ...]) -> Any:
     tiles = -(-time // tile)
     steps = -(-time // tiles)
     padded = jnp.pad(_swap(x), ((0, tiles * steps - time), (0, 0), (0, 0)))
-    hidden = layer(padded.reshape(tiles, steps, batch, size), *weights)
+    hidden = layer(precision_now(), padded.reshape(tiles, steps, batch, size), *weights)
     return _swap(hidden.reshape(tiles * steps, batch, -1)[:time])
 
 
@@ -222,34 +224,39 @@ def _plain_lstm(x: Any, w: Any, u: Any, b: Any) -> Any:
 
     def step(carry: Any, projected: Any) -> Any:
         h, c = carry
-        i, f, g, o = jnp.split(projected + h @ u, 4, -1)
+        i, f, g, o = jnp.split(projected + _times(h, u), 4, -1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return (h, c), h
 
     zeros = jnp.zeros((x.shape[1], u.shape[0]), x.dtype)
-    return lax.scan(step, (zeros, zeros), x @ w + b[None, None])[1]
+    return lax.scan(step, (zeros, zeros), contract("tbi,ig->tbg", x, w) + b[None, None])[1]
 
 
 def _plain_gru(x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
     def step(h: Any, projected: Any) -> Any:
         r, z, n = jnp.split(projected, 3, -1)
-        hr, hz, hn = jnp.split(h @ u, 3, -1)
+        hr, hz, hn = jnp.split(_times(h, u), 3, -1)
         z = jax.nn.sigmoid(z + hz)
         n = jnp.tanh(n + jax.nn.sigmoid(r + hr) * (hn + _row(un)))
         h = n + z * (h - n)
         return h, h
 
-    return lax.scan(step, jnp.zeros((x.shape[1], u.shape[0]), x.dtype), x @ w + b[None, None])[1]
+    projected = contract("tbi,ig->tbg", x, w) + b[None, None]
+    return lax.scan(step, jnp.zeros((x.shape[1], u.shape[0]), x.dtype), projected)[1]
 
 
 def _walk(step: Any, first: Any, x: Any, joined: Any) -> Any:
     """What a step says at each place, its inputs projected a tile at a time."""
 
     def tile(carry: Any, x: Any) -> Any:
-        return lax.scan(step, carry, (_with_ones(x) @ joined).reshape(*x.shape[:2], -1))
+        return lax.scan(step, carry, _times(_with_ones(x), joined).reshape(*x.shape[:2], -1))
 
     return lax.scan(tile, first, x)[1]
+
+
+def _times(rows: Any, weight: Any) -> Any:
+    return contract("ri,ig->rg", rows, weight)
 
 
 def _with_ones(x: Any) -> Any:
@@ -269,15 +276,25 @@ def _starts(states: Any) -> Any:
 
 def _gradient(rows: Any, slopes: Any) -> Any:
     """Σ over the rows of a tile of the outer products of rows and slopes."""
-    return lax.dot_general(rows, slopes, (((0,), (0,)), ((), ())))
+    return contract("ri,rg->ig", rows, slopes)
 
 
-@jax.custom_vjp
-def _lstm(x: Any, w: Any, u: Any, b: Any) -> Any:
+def _as_forward(backward: Any) -> Any:
+    """A way back whose products are computed as those of the way forward were, wherever it is traced."""
+
+    def run(precision: str, kept: Any, slopes: Any) -> Any:
+        with products_in(precision):
+            return backward(kept, slopes)
+
+    return run
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _lstm(precision: str, x: Any, w: Any, u: Any, b: Any) -> Any:
     return _lstm_walk(x, w, u, b, kept=False)
 
 
-def _lstm_forward(x: Any, w: Any, u: Any, b: Any) -> Any:
+def _lstm_forward(precision: str, x: Any, w: Any, u: Any, b: Any) -> Any:
     h, c, gates = _lstm_walk(x, w, u, b, kept=True)
     return h, (x, w, u, h, c, gates)
 
@@ -291,7 +308,7 @@ def _lstm_walk(x: Any, w: Any, u: Any, b: Any, kept: bool) -> Any:
 
     def step(carry: Any, projected: Any) -> Any:
         h, c = carry
-        gates = jax.nn.sigmoid(projected + h @ doubled)
+        gates = jax.nn.sigmoid(projected + _times(h, doubled))
         i, f, g, o = jnp.split(gates, 4, -1)
         c = f * c + i * (2 * g - 1)
         h = o * jnp.tanh(c)
@@ -301,6 +318,7 @@ def _lstm_walk(x: Any, w: Any, u: Any, b: Any, kept: bool) -> Any:
     return _walk(step, (zeros, zeros), x, joined)
 
 
+@_as_forward
 def _lstm_backward(kept: Any, slopes: Any) -> Any:
     x, w, u, h, c, gates = kept
     back = u.T
@@ -311,7 +329,7 @@ def _lstm_backward(kept: Any, slopes: Any) -> Any:
         dh = dh + told
         dc = dc + dh * to_cell
         dz = to_gates * jnp.concatenate([dc, dc, dc, dh], 1)
-        return (dz @ back, dc * f), dz
+        return (_times(dz, back), dc * f), dz
 
     def tile(carry: Any, at: Any) -> Any:
         dh, dc, dw, du = carry
@@ -327,7 +345,7 @@ def _lstm_backward(kept: Any, slopes: Any) -> Any:
         dz = dz.reshape(-1, dz.shape[-1])
         dw = dw + _gradient(_with_ones(x), dz)
         du = du + _gradient(_before(h_first, h).reshape(-1, h.shape[-1]), dz)
-        return (dh, dc, dw, du), (dz @ w.T).reshape(x.shape)
+        return (dh, dc, dw, du), _times(dz, w.T).reshape(x.shape)
 
     zeros = jnp.zeros(h.shape[2:], x.dtype)
     start = (zeros, zeros, jnp.zeros((w.shape[0] + 1, w.shape[1]), x.dtype), jnp.zeros_like(u))
@@ -338,12 +356,12 @@ def _lstm_backward(kept: Any, slopes: Any) -> Any:
 _lstm.defvjp(_lstm_forward, _lstm_backward)
 
 
-@jax.custom_vjp
-def _gru(x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _gru(precision: str, x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
     return _gru_walk(x, w, u, b, un, kept=False)
 
 
-def _gru_forward(x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
+def _gru_forward(precision: str, x: Any, w: Any, u: Any, b: Any, un: Any) -> Any:
     told = _gru_walk(x, w, u, b, un, kept=True)
     return told[0], (x, w, u, *told)
 
@@ -355,7 +373,7 @@ def _gru_walk(x: Any, w: Any, u: Any, b: Any, un: Any, kept: bool) -> Any:
 
     def step(carry: Any, projected: Any) -> Any:
         h, last = carry
-        met = h @ u
+        met = _times(h, u)
         rz = jax.nn.sigmoid(projected[:, : 2 * size] + met[:, : 2 * size])
         r, z = jnp.split(rz, 2, -1)
         hn = met[:, 2 * size :] + _row(un)
@@ -369,6 +387,7 @@ def _gru_walk(x: Any, w: Any, u: Any, b: Any, un: Any, kept: bool) -> Any:
     return _walk(step, (zeros, 0.0 if kept else zeros), x, joined)
 
 
+@_as_forward
 def _gru_backward(kept: Any, slopes: Any) -> Any:
     x, w, u, h, rz, n, hn = kept
     size, back = u.shape[0], u.T
@@ -377,7 +396,7 @@ def _gru_backward(kept: Any, slopes: Any) -> Any:
         told, to_gates, z = at
         dh = dh + told
         met = to_gates * jnp.concatenate([dh, dh, dh], 1)
-        return met @ back + dh * z, (dh, met)
+        return _times(met, back) + dh * z, (dh, met)
 
     def tile(carry: Any, at: Any) -> Any:
         dh, dw, du, dun = carry
@@ -391,7 +410,7 @@ def _gru_backward(kept: Any, slopes: Any) -> Any:
         dz = jnp.concatenate([met[:, : 2 * size], (to_new * every).reshape(-1, size)], 1)
         dw = dw + _gradient(_with_ones(x), dz)
         du = du + _gradient(before.reshape(-1, size), met)
-        return (dh, dw, du, dun + met[:, 2 * size :].sum(0)), (dz @ w.T).reshape(x.shape)
+        return (dh, dw, du, dun + met[:, 2 * size :].sum(0)), _times(dz, w.T).reshape(x.shape)
 
     start = (
         jnp.zeros(h.shape[2:], x.dtype),

@@ -9,6 +9,7 @@ import optax
 from jaxtyping import PyTree
 
 from ..errors import UsageError, one_of
+from ..nn.product import PRECISIONS
 from ..settings import as_sweep, as_written, declarations, dynamic, static
 from ..settings import check as check_fields
 from .clips import CLIPS
@@ -35,6 +36,8 @@ class Recipe:
         batch_size: examples a step.
         epochs: passes through the training rows.
         loss: a name in the catalogue of losses; empty for the task's own.
+        precision: what the products of training are computed in, "float32" or "bfloat16" (`nn.products_in`); weights
+            and all else are float32 in both, and so are networks that are judged or used.
         learning_rate: the peak rate.
         weight_decay: the share of a weight that a step at learning rate 1 takes away.
         momentum: how much of the averaged gradient is kept from step to step (Adam's beta1).
@@ -70,6 +73,7 @@ class Recipe:
     batch_size: Any = static(32, low=1, help="examples a step")
     epochs: Any = static(20, low=1, help="passes through the training rows")
     loss: Any = static("", help="loss, empty for the task's own")
+    precision: Any = static("float32", choices=PRECISIONS, help="what training multiplies in")
     learning_rate: Any = dynamic(1e-3, 0.0, 1e6, help="peak learning rate")
     weight_decay: Any = dynamic(1e-2, 0.0, 1e6, help="weight decay")
     momentum: Any = dynamic(0.9, 0.0, 1 - 1e-7, help="momentum, or beta1")

@@ -118,7 +118,9 @@ def _cohort(group: list[Candidate], task: Task, loss: Any, blanks: bool) -> Coho
     if blanks:  # shared with other data: a program must not hang on what the classes are called
         task = dataclasses.replace(task, classes=tuple(map(str, range(len(task.classes)))))
     task = dataclasses.replace(task, loss=name, outputs=outputs_for(name, count))
-    words = {word: getattr(recipe, word) for word in ("optimizer", "schedule", "clip_by", "decay")}
+    words = {
+        word: getattr(recipe, word) for word in ("optimizer", "schedule", "clip_by", "decay", "precision")
+    }
     spec = LearnerSpec(
         group[0].architecture, task, **words, loss=loss, active=active, blanks=blanks, packed=rules().packed
     )

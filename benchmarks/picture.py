@@ -34,6 +34,7 @@ _PARTS = {
     "f": "{} folds",
     "g": "{} settings",
     "mb": "{} MB",
+    "bf": "bf{}",
     "rows": "{} rows",
 }
 _FAMILIES = {"torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn", "keras": "Keras on JAX"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .networks import Network, digits, sides
+from .networks import HALF, Network, digits, sides
 
 MEASURES, COUNTS = "rounds", "steps"
 HELD = 384
@@ -17,6 +17,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "cnn-m1": {"kind": "cnn", "members": 1, "epochs": 10},
     "cnn-m8": {"kind": "cnn", "members": 8, "epochs": 4},
     "cnn-m32": {"kind": "cnn", "members": 32, "epochs": 1},
+    "cnn-m8-bf16": {"kind": "cnn", "members": 8, "epochs": 4, "precision": "bfloat16"},
 }
 
 
@@ -92,5 +93,7 @@ def left_out(size: str) -> tuple[str, ...]:
     """Sides with nothing to do (one network is not shared), and those that another one of their kind is ahead of."""
     if SIZES[size]["members"] == 1:  # one process is all there is, and two threads make it faster
         return ("torch vmap", "torch vmap in 2", "torch vmap compiled", "torch eager", "torch compiled")
+    if "precision" in SIZES[size]:
+        return tuple(side for side in SIDES if side not in HALF)
     slow = ("torch vmap compiled", "torch compiled") if SIZES[size]["members"] > 8 else ()
     return ("torch 2 threads", "torch compiled 2 threads", "torch vmap", "torch vmap in 2", *slow)

@@ -28,7 +28,7 @@ STEPS = -(-TRAINED // BATCH)
 MEASURES, COUNTS = "rounds", "steps"
 HELD = 360
 CHECK = {"width": 16, "members": 4, "epochs": 1}
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     f"w{width}-m{members}-e{epochs}": {"width": width, "members": members, "epochs": epochs}
     for width, members, epochs in [
         (16, 64, 20),
@@ -48,6 +48,7 @@ SIZES: dict[str, dict[str, int]] = {
         (128, 256, 4),
     ]
 }
+SIZES["w512-m8-e20-bf16"] = SIZES["w512-m8-e20"] | {"precision": "bfloat16"}
 
 
 def rows() -> list[np.ndarray]:
@@ -88,7 +89,7 @@ def first_weights(width: int, count: int) -> dict[str, np.ndarray]:
     return found
 
 
-def fathom(width: int, members: int, epochs: int) -> Job:
+def fathom(width: int, members: int, epochs: int, precision: str = "float32") -> Job:
     """One study."""
     import fathom as fm
 
@@ -103,6 +104,7 @@ def fathom(width: int, members: int, epochs: int) -> Job:
         batch_size=BATCH,
         schedule="constant",
         clip=CLIP,
+        precision=precision,
     )
 
     def run() -> float:
@@ -213,14 +215,16 @@ def network(width: int) -> Any:
     return net
 
 
-def _torch_work(width: int, members: int, epochs: int, part: int, parts: int) -> Work:
+def _torch_work(
+    width: int, members: int, epochs: int, part: int, parts: int, precision: str = "float32"
+) -> Work:
     grid = [(number, *setting) for number, setting in enumerate(settings(members).tolist())]
     make = functools.partial(network, width)
-    return Work(rows()[:4], mine(grid, part, parts), batches, make, epochs, max)
+    return Work(rows()[:4], mine(grid, part, parts), batches, make, epochs, max, precision=precision)
 
 
-def torch_eager(width: int, members: int, epochs: int, part: int = 0, parts: int = 1) -> Job:
-    return one_by_one(_torch_work(width, members, epochs, part, parts))
+def torch_eager(part: int = 0, parts: int = 1, **size: Any) -> Job:
+    return one_by_one(_torch_work(part=part, parts=parts, **size))
 
 
 def torch_compiled(width: int, members: int, epochs: int, part: int = 0, parts: int = 1) -> Job:
@@ -235,6 +239,7 @@ def torch_vmap(
     threads: int = 2,
     part: int = 0,
     parts: int = 1,
+    precision: str = "float32",
 ) -> Job:
     """All networks as one; weights [in, out], so that a layer is one fused product and sum."""
     import torch
@@ -248,7 +253,8 @@ def torch_vmap(
         drawn = first_weights(width, members)
         return {name: torch.as_tensor(mine(a, part, parts).copy()) for name, a in drawn.items()}
 
-    return together(_torch_work(width, members, epochs, part, parts), compiled, threads, forward, start)
+    work = _torch_work(width, members, epochs, part, parts, precision)
+    return together(work, compiled, threads, forward, start)
 
 
 def torch_vmap_compiled(**size: Any) -> Job:
@@ -353,6 +359,10 @@ def left_out(size: str) -> tuple[str, ...]:
     width, members, epochs = (SIZES[size][name] for name in ("width", "members", "epochs"))
     if members == 1:
         return _ALL_AS_ONE
+    if "precision" in SIZES[size]:
+        return tuple(
+            side for side in SIDES if side not in ("fathom", "torch eager", "torch vmap compiled in 2")
+        )
     out = ["keras", "torch compiled"]  # the one compiles for every network, of the other start-up is a minute
     whole, named = members * epochs * STEPS > 20_000, width in (32, 128) and members == 64
     if whole or width > 128:

@@ -18,6 +18,7 @@ from ..harness import Job, in_processes, mine
 from .pytorch import CLIP, Work, one_by_one, together
 
 BATCH, DECAY = 32, 1e-2
+HALF = ("fathom", "torch eager", "torch compiled")  # sides with a precision of their own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Network:
         plain: the same with the lowerings that JAX itself would give.
         torch: ``torch() -> module`` with first weights drawn.
         parts: parts that Fathom takes a batch in, and the held rows as many at a time.
+        precision: what training multiplies in, "float32" or "bfloat16".
     """
 
     rows: Callable[[], list[np.ndarray]]
@@ -39,6 +41,7 @@ class Network:
     plain: Callable[[Any], Any]
     torch: Callable[[], Any]
     parts: int = 1
+    precision: str = "float32"
 
 
 def rates(members: int) -> list[float]:
@@ -85,12 +88,13 @@ def _rule(rate: Any) -> Any:
     return optax.chain(optax.clip_by_global_norm(CLIP), optax.adamw(rate, weight_decay=DECAY, mask=matrices))
 
 
-def _functions(make: Callable[[Any], Any], parts: int) -> tuple[Any, Any, Any]:
+def _functions(make: Callable[[Any], Any], parts: int, precision: str = "float32") -> tuple[Any, Any, Any]:
     """`init`, `step` and `evaluate` of a network that `make` builds."""
     import equinox as eqx
     import jax
     import optax
 
+    from fathom.nn import products_in
     from fathom.optim import gradient_in_parts, outputs_in_parts
 
     fixed = eqx.filter(eqx.filter_eval_shape(make, jax.random.key(0)), eqx.is_array, inverse=True)
@@ -107,7 +111,8 @@ def _functions(make: Callable[[Any], Any], parts: int) -> tuple[Any, Any, Any]:
 
     def step(state: Any, batch: Any, settings: Any) -> Any:
         params, moments = state
-        loss, grads = gradient(params, batch)
+        with products_in(precision):
+            loss, grads = gradient(params, batch)
         updates, moments = _rule(settings["rate"]).update(grads, moments, params)
         return (optax.apply_updates(params, updates), moments), {"loss": loss}
 
@@ -125,7 +130,7 @@ def fathom(network: Network, members: int, epochs: int) -> Job:
     import fathom as fm
 
     fm.configure()
-    functions = _functions(network.fathom, network.parts)
+    functions = _functions(network.fathom, network.parts, network.precision)
     x, y, held, held_y = network.rows()
     train, validation = {"x": x, "y": y.astype(np.int32)}, {"x": held, "y": held_y.astype(np.int32)}
     settings = {"rate": rates(members), "seed": list(range(members))}
@@ -172,7 +177,7 @@ def _torch_work(network: Network, members: int, epochs: int, part: int, parts: i
     rows = network.torch_rows()
     share = mine([(number, rate, DECAY) for number, rate in enumerate(rates(members))], part, parts)
     order = functools.partial(batches, count=len(rows[1]))
-    return Work(rows, share, order, network.torch, epochs, statistics.fmean)
+    return Work(rows, share, order, network.torch, epochs, statistics.fmean, precision=network.precision)
 
 
 def torch_loop(
@@ -201,8 +206,8 @@ def torch_vmap(
     return together(_torch_work(network, members, epochs, part, parts), compiled, threads)
 
 
-def _of(side: Any, networks: dict[str, Network], kind: str, **size: Any) -> Job:
-    return side(networks[kind], **size)
+def _of(side: Any, networks: dict[str, Network], kind: str, precision: str = "float32", **size: Any) -> Job:
+    return side(dataclasses.replace(networks[kind], precision=precision), **size)
 
 
 def _one_a_core(side: Any, networks: dict[str, Network], kind: str, members: int, **size: Any) -> Job:

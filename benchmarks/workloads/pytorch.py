@@ -27,6 +27,7 @@ class Work:
         epochs: how many.
         pool: what was reached, from the best accuracy of each network.
         folds: of each network, which of the held arrays [folds, rows, ...] judge it; all have the same if None.
+        precision: what training multiplies in, "float32" or "bfloat16"; weights and judging are float32 in both.
     """
 
     rows: Sequence[np.ndarray]
@@ -36,6 +37,7 @@ class Work:
     epochs: int
     pool: Callable[[list[float]], float]
     folds: Sequence[int] | None = None
+    precision: str = "float32"
 
     @property
     def steps(self) -> int:
@@ -65,12 +67,15 @@ def train(model: Any, loss_of: Any, optimizer: Any, batches: Any) -> None:
         optimizer.step()
 
 
-def loss_of(model: Any, compiled: bool = False) -> Any:
-    """The cross-entropy of a module's outputs, compiled or not."""
+def loss_of(model: Any, compiled: bool = False, precision: str = "float32") -> Any:
+    """The cross-entropy of a module's outputs, compiled or not, in PyTorch's own mixed precision or not."""
     import torch
 
+    half = precision == "bfloat16"
+
     def losses(x: Any, y: Any) -> Any:
-        return torch.nn.functional.cross_entropy(model(x), y)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
+            return torch.nn.functional.cross_entropy(model(x), y)
 
     return torch.compile(losses) if compiled else losses
 
@@ -90,7 +95,7 @@ def one_by_one(work: Work, compiled: bool = False, threads: int = 1) -> Job:
     torch.set_num_threads(threads)
     x, y, held, held_y = [torch.as_tensor(a) for a in work.rows]
     model = work.make()  # one module whose weights are drawn anew, so that it is compiled once
-    losses = loss_of(model, compiled)
+    losses = loss_of(model, compiled, work.precision)
 
     def run() -> float:
         reached = []
@@ -147,7 +152,10 @@ def together(
     def right(params: Any, x: Any, y: Any) -> Any:
         return (apply(params, x).argmax(1) == y).float().mean()
 
-    step = _step_of(apply, x, y, work.settings)
+    def halved(params: Any, x: Any) -> Any:
+        return apply({name: p.bfloat16() for name, p in params.items()}, x.bfloat16()).float()
+
+    step = _step_of(halved if work.precision == "bfloat16" else apply, x, y, work.settings)
     stepped = torch.compile(step, fullgraph=True) if compiled else step
     judged = (held, held_y) if work.folds is None else (held[list(work.folds)], held_y[list(work.folds)])
     judge = vmap(right, in_dims=(0, None, None) if work.folds is None else 0)

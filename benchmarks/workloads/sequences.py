@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .networks import Network, digits, sides
+from .networks import HALF, Network, digits, sides
 
 TIME, SIZE, FEATURES, HEADS = 128, 32, 128, 4
 MEASURES, COUNTS = "rounds", "steps"
@@ -20,6 +20,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "lstm-m4": {"kind": "lstm", "members": 4, "epochs": 4},
     "gru-m4": {"kind": "gru", "members": 4, "epochs": 4},
     "transformer-m2": {"kind": "transformer", "members": 2, "epochs": 2},
+    "lstm-m4-bf16": {"kind": "lstm", "members": 4, "epochs": 4, "precision": "bfloat16"},
+    "transformer-m2-bf16": {"kind": "transformer", "members": 2, "epochs": 2, "precision": "bfloat16"},
     "lstm-m1": {"kind": "lstm", "members": 1, "epochs": 8},
     "transformer-m1": {"kind": "transformer", "members": 1, "epochs": 4},
 }
@@ -184,6 +186,8 @@ def left_out(size: str) -> tuple[str, ...]:
     others train. One network is not shared among processes.
     """
     out = ["torch vmap", "torch vmap in 2", "torch vmap compiled"]
+    if "precision" in SIZES[size]:
+        out += [side for side in SIDES if side not in HALF]
     if SIZES[size]["members"] == 1:
         out += ["torch eager", "torch compiled"]
     else:

@@ -159,6 +159,27 @@ def test_cohorts_that_share_their_programs_compile_them_once():
     assert training.compile() == (0, [])
 
 
+def test_functions_are_traced_under_what_jax_is_told_where_the_run_is_called():
+    """JAX's context managers hold for a thread; a user's around a run must reach every function in it."""
+    told = []
+
+    def listening(place):
+        def run(state, batch, settings):
+            told.append((place, jax.config.jax_default_matmul_precision))
+            return step(state, batch, settings)
+
+        return run
+
+    cohorts = [
+        dataclasses.replace(spec([0.1], first=n), functions=Functions(init, listening(n), evaluate))
+        for n in range(3)
+    ]
+    training = Training(cohorts, FEED, {m: m for m in range(3)})
+    with jax.default_matmul_precision("highest"):
+        training.compile()
+    assert set(told) == {(n, "highest") for n in range(3)}
+
+
 def test_a_program_is_compiled_once_however_many_ask_at_once():
     """Oracle: JAX traces a function once for each compilation."""
     traced = []

@@ -45,11 +45,25 @@ def test_traced_key_key_use_and_gain_use(record):
     np.testing.assert_allclose(drawn, ratio * record.fn(jax.random.key(1), (6, 4), 1.0), atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(9, 9), (9, 4), (4, 9)])
-def test_orthogonal_is_orthogonal(shape):
+@pytest.mark.parametrize("shape", [(9, 9), (9, 4), (4, 9), (1, 1), (70, 64), (200, 200), (100, 33)], ids=str)
+def test_orthogonal_is_the_q_of_what_was_drawn(shape):
+    """Oracle: LAPACK in double precision, its signs changed so that R's diagonal is positive."""
     w = np.asarray(nn.INITS["orthogonal"].fn(jax.random.key(0), shape, 1.0))
     gram = w.T @ w if shape[0] >= shape[1] else w @ w.T
-    np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-5)
+    np.testing.assert_allclose(gram, np.eye(min(shape)), atol=2e-6)
+    drawn = jax.random.normal(jax.random.key(0), (max(shape), min(shape)), jnp.float32)
+    q, r = np.linalg.qr(np.asarray(drawn, np.float64))
+    q = q * np.sign(np.diagonal(r))
+    np.testing.assert_allclose(w, q if shape[0] >= shape[1] else q.T, atol=2e-4)
+
+
+def test_orthogonal_weights_of_many_are_those_of_each():
+    """Oracle: one at a time; lanes of members and the gates of a layer draw theirs together."""
+    draw = nn.INITS["orthogonal"].fn
+    keys = jax.random.split(jax.random.key(0), 3)
+    together = jax.jit(jax.vmap(lambda key: draw(key, (40, 40), 1.0)))(keys)
+    for ours, key in zip(together, keys, strict=True):
+        np.testing.assert_allclose(ours, draw(key, (40, 40), 1.0), atol=1e-5)
 
 
 def test_orthogonal_has_no_preferred_sign():

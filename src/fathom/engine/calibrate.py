@@ -1,6 +1,5 @@
 """The planner's rules measured again on the machine at hand: lane width and packing, over a ladder of network sizes."""
 
-import concurrent.futures
 import dataclasses
 import itertools
 import json
@@ -17,7 +16,7 @@ from ..optim import Recipe
 from ..settings import names_of
 from ..task import Task
 from .checkpoint import write_whole
-from .cohort import Cohort, CohortSpec
+from .cohort import Cohort, CohortSpec, compile_all
 from .device_feed import DeviceFeed
 from .feed import Feed
 from .lanes import Rules, rules_file
@@ -121,8 +120,7 @@ def measure(
         (width, choice): cohort for width in widths for choice, cohort in _cohorts(width, devices).items()
     }
     tell(f"compiling {len(cohorts)} programs")
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        list(pool.map(Cohort.compile, cohorts.values()))
+    compile_all(list(cohorts.values()))
     tell(f"measuring for {seconds:.0f} s")
     taken: dict[Any, list[float]] = {key: [] for key in cohorts}
     start = time.perf_counter()

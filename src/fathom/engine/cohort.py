@@ -3,7 +3,7 @@
 import concurrent.futures
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from .work import REPLICATED, LaneKind
 
 EMPTY = -1
 _BLOCK = 16
+_COMPILERS = 2  # programs that are compiled at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,27 +171,33 @@ class Cohort:
 
     def start(self) -> None:
         """Make every member from its seed and settings, and from the network that it starts from."""
-        start, leaves = self.spec.start, []
-        if start is not None:
-            packed = [self.programs.best.pack(network) for network in start.networks]
-            leaves = [np.stack(same) for same in zip(*packed, strict=True)]
+        leaves = self._starts
         for block in self._blocks:
-            seeds = self._put(self.spec.seeds[block.index].astype(np.uint32))
-            kept = [self._put(leaf[start.which[block.index]]) for leaf in leaves] if start else []
-            block.slots = self._waiting(self.programs.init(seeds, block.settings, kept))
+            block.slots = self._waiting(self.programs.init(*self._makes(block, leaves)))
 
-    def compile(self) -> None:
-        """Make every member and every program ready; the programs are compiled side by side."""
+    @property
+    def _starts(self) -> list[np.ndarray]:
+        """What is kept of the networks that members start from, each array [networks, ...]; none if they start anew."""
+        if self.spec.start is None:
+            return []
+        packed = [self.programs.best.pack(network) for network in self.spec.start.networks]
+        return [np.stack(same) for same in zip(*packed, strict=True)]
+
+    def _makes(self, block: "_Block", leaves: Sequence[np.ndarray]) -> tuple[Any, ...]:
+        """What the members of a block are made from."""
+        start, seeds = self.spec.start, self._put(self.spec.seeds[block.index].astype(np.uint32))
+        kept = [self._put(leaf[start.which[block.index]]) for leaf in leaves] if start else []
+        return seeds, block.settings, kept
+
+    def traced(self) -> Iterator[Callable[[], Any]]:
+        """Trace each program in turn; what comes out compiles it. The one that takes longest is the first."""
         block = self._blocks[0]
         shapes = dataclasses.replace(block, slots=self.programs.slot_shapes(self._lead, self.mesh))
         arguments = self._arguments(shapes, *self._orders())
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            # The one that takes longest is traced first, and compiled while the members' own is traced.
-            compiled = [pool.submit(program.traced(*arguments)) for program in self._trainers]
-            if not self.started:
-                self.start()
-            for one in compiled:
-                one.result()
+        for program in self._trainers:
+            yield program.traced(*arguments)
+        if not self.started:
+            yield self.programs.init.traced(*self._makes(block, self._starts))
 
     @property
     def _trainers(self) -> tuple[Program, ...]:
@@ -403,6 +410,20 @@ class _Block:
     order: Any
     count: Any
     slots: dict[str, Any] | None = None
+
+
+def compile_all(cohorts: Sequence[Cohort]) -> None:
+    """Make every program and every member of some cohorts ready.
+
+    All is traced in this thread, under what JAX is told in it (its context managers are a thread's own), and meanwhile
+    compiled in others, two programs at a time.
+    """
+    with concurrent.futures.ThreadPoolExecutor(_COMPILERS) as pool:
+        for made in [pool.submit(compile) for cohort in cohorts for compile in cohort.traced()]:
+            made.result()
+    for cohort in cohorts:
+        if not cohort.started:
+            cohort.start()
 
 
 def lane_kind(feed: Feed, width: int, batch_size: int, fused: bool = False, split: int = 1) -> LaneKind:

@@ -155,7 +155,8 @@ class Population:
                     f"checkpoint={str(checkpoint)!r} holds another population; give an empty folder"
                 )
 
-        training.restore(accept)
+        if training.restore(accept) is None:
+            training.compile()
         records = training.run()
         usable = [member for member, record in records.items() if record.status != "dropped"]
         kept = None if hosts.alone() else training.kept(usable)

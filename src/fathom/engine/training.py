@@ -3,7 +3,6 @@
 What happened to a member is kept as plain numbers; what it knows stays on the device until it is asked for.
 """
 
-import concurrent.futures
 import dataclasses
 import math
 import time
@@ -16,13 +15,11 @@ import numpy as np
 from ..errors import RunError, UsageError
 from . import hosts
 from .checkpoint import Checkpoint
-from .cohort import Cohort, CohortSpec, EpochReport
+from .cohort import Cohort, CohortSpec, EpochReport, compile_all
 from .device_feed import DeviceFeed
 from .feed import Feed
 from .program import Made
 from .rungs import Rung, survivors
-
-_COMPILERS = 2  # cohorts whose programs are compiled at a time
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -128,8 +125,7 @@ class Training:
             id(cohort.programs): cohort for cohort in reversed(self.cohorts)
         }.values()  # cohorts may share them
         before = [len(cohort.made) for cohort in each]
-        with concurrent.futures.ThreadPoolExecutor(_COMPILERS) as pool:
-            list(pool.map(Cohort.compile, self.cohorts))
+        compile_all(self.cohorts)
         hosts.meet()  # waiting for another process to compile is no training
         new = [(c.spec.label, made) for c, n in zip(each, before, strict=True) for made in c.made[n:]]
         return time.perf_counter() - start if new else 0.0, new[::-1]

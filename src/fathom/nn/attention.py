@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..errors import UsageError
 from .activations import Activate
 from .dropout import Dropout
+from .inits import draw_weights
 from .linear import Linear
 from .norm import LayerNorm
 from .product import contract
@@ -68,9 +69,8 @@ class MultiHeadAttention(eqx.Module):
         """
         if heads < 1 or features % heads:
             raise UsageError(f"heads={heads!r} does not divide {features} features; give a divisor")
-        inner, outer = jax.random.split(key)
-        self.qkv = Linear(features, 3 * features, inner, init=init, use_bias=use_bias)
-        self.out = Linear(features, features, outer, init=init, use_bias=use_bias)
+        sizes = (features, 3 * features), (features, features)
+        self.qkv, self.out = _affine(init, key, *sizes, use_bias=use_bias)
         self.heads, self.causal = heads, causal
 
     def __call__(
@@ -101,6 +101,13 @@ class MultiHeadAttention(eqx.Module):
         )
         mixed = _attend(q, k, v, self.causal).swapaxes(1, 2).reshape(batch, time, features)
         return self.out(mixed)[0], state
+
+
+def _affine(init: str, key: Any, *sizes: tuple[int, int], use_bias: bool = True) -> list[Linear]:
+    """Affine layers of these sizes, their weights cut from one draw."""
+    layers = [Linear(*size, key, init="zero", use_bias=use_bias) for size in sizes]  # which checks the sizes
+    weights = draw_weights(init, key, sizes, [1.0] * len(sizes))
+    return [eqx.tree_at(lambda one: one.weight, layer, w) for layer, w in zip(layers, weights, strict=True)]
 
 
 def _attend(q: Any, k: Any, v: Any, causal: bool) -> Any:
@@ -172,12 +179,11 @@ class TransformerBlock(eqx.Module):
             UsageError: if an argument is not allowed.
         """
         hidden = 4 * features if hidden is None else hidden
-        first, second, third = jax.random.split(key, 3)
+        first, second = jax.random.split(key)
         self.first_norm, self.second_norm = LayerNorm(features), LayerNorm(features)
         self.attention = MultiHeadAttention(features, heads, first, causal=causal, init=init)
-        self.up = Linear(features, hidden, second, init=init)
+        self.up, self.down = _affine(init, second, (features, hidden), (hidden, features))
         self.activation, self.dropout = Activate(activation), Dropout(dropout)
-        self.down = Linear(hidden, features, third, init=init)
 
     def __call__(
         self,

@@ -1,9 +1,11 @@
 """Initialization: how the first weights are drawn, and what variance that gives them."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from ..catalogue import Catalogue
 
 Shape = tuple[int, int]
 Sizes = tuple[int | Array, int]  # the number of inputs may be traced
+_PANEL = 32  # columns of a matrix that are made orthogonal at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +83,39 @@ def _longer(shape: Sizes) -> float | Array:
 
 
 def _orthogonal(key: PRNGKeyArray, shape: Shape, gain: float) -> Array:
-    tall = (max(shape), min(shape))
-    q, r = jnp.linalg.qr(jax.random.normal(key, tall, jnp.float32))
-    # Without the signs of R's diagonal, Q is not uniform over the orthogonal matrices (Mezzadri 2007).
-    q = q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0).astype(q.dtype)[None, :]
+    drawn = jax.random.normal(key, (max(shape), min(shape)), jnp.float32)
+    # Q of a normal matrix is uniform over the orthogonal ones if R's diagonal is positive (Mezzadri 2007).
+    q = _orthonormal(drawn)
     return gain * (q if shape[0] >= shape[1] else q.T)
+
+
+def _orthonormal(a: Array) -> Array:
+    """Q of the decomposition of a tall matrix into Q R with a positive diagonal of R.
+
+    Gram-Schmidt by panels, each done twice, for what the first time leaves is not orthogonal to the last digit. Not
+    LAPACK's: on a CPU that takes threads of its own, and two devices that wait for them at once have waited for ever.
+    """
+    width = min(_PANEL, a.shape[1])
+    panels = -(-a.shape[1] // width)
+    padded = jnp.pad(a, ((0, 0), (0, panels * width - a.shape[1])))
+    times = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+    def column(place: Any, panel: Array) -> Array:
+        one = jax.lax.dynamic_index_in_dim(panel, place, 1)
+        before = jnp.where(jnp.arange(width)[None] < place, panel, 0.0)
+        one = one - times(before, times(before.T, one))
+        length = jnp.sqrt(jnp.square(one).sum())
+        unit = one / jnp.where(length > 0, length, 1.0)  # columns of the padding stay 0
+        return jax.lax.dynamic_update_slice_in_dim(panel, unit, place, 1)
+
+    def panel(number: Any, q: Array) -> Array:
+        mine = jax.lax.dynamic_slice_in_dim(padded, number * width, width, 1)
+        for _ in range(2):
+            mine = mine - times(q, times(q.T, mine))
+            mine = jax.lax.fori_loop(0, width, column, mine)
+        return jax.lax.dynamic_update_slice_in_dim(q, mine, number * width, 1)
+
+    return jax.lax.fori_loop(0, panels, panel, jnp.zeros_like(padded))[:, : a.shape[1]]
 
 
 INITS: Catalogue[Init] = Catalogue("init")

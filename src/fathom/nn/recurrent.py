@@ -46,12 +46,8 @@ class _Recurrent(eqx.Module):
             raise UsageError(f"lowering={lowering!r} is not known; give one of {', '.join(LOWERINGS)}")
         width = sizes[1]
         keys = jax.random.split(key, 2 * gates)
-        # Each gate is a layer of its own: its weights are drawn as such.
-        drawn = [INITS[inits[0]].fn(k, (sizes[0], width), 1.0) for k in keys[:gates]]
-        self.input_weight = jnp.concatenate(drawn, 1)
-        self.recurrent_weight = jnp.concatenate(
-            [INITS[inits[1]].fn(k, (width, width), 1.0) for k in keys[gates:]], 1
-        )
+        self.input_weight = _drawn(inits[0], sizes[0], width, keys[:gates])
+        self.recurrent_weight = _drawn(inits[1], width, width, keys[gates:])
         self.bias = jnp.zeros(gates * width, jnp.float32)
         self.lowering = lowering
 
@@ -196,6 +192,12 @@ class GRU(_Recurrent):
 
     def _ways(self) -> tuple[Any, Any, tuple[Any, ...]]:
         return _plain_gru, _gru, (self.input_weight, self.recurrent_weight, self.bias, self.recurrent_bias)
+
+
+def _drawn(init: str, rows: int, width: int, keys: Any) -> Any:
+    """Weights [rows, gates * width], each gate's drawn as a layer of its own, in one program for all."""
+    gates = jax.vmap(lambda key: INITS[init].fn(key, (rows, width), 1.0))(keys)
+    return jnp.moveaxis(gates, 0, 1).reshape(rows, -1)
 
 
 def _swap(x: Any) -> Any:

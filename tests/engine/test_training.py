@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest

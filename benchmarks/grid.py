@@ -8,6 +8,7 @@ exit, in turn (A B C A B C ...). Fathom is run with a compilation cache that is 
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -70,8 +71,8 @@ def run_fathom(path: str) -> dict:
     return {"validation": summary["validation"]["score"], "test": summary["test"]["score"]}
 
 
-def run_torch(path: str) -> dict:
-    """One network after another, eager, with the fused optimizer."""
+def run_torch(path: str, fused: bool = True) -> dict:
+    """One network after another, eager, with the fused optimizer or with the one that PyTorch takes if told nothing."""
     import math
 
     import torch
@@ -96,7 +97,7 @@ def run_torch(path: str) -> dict:
             ]
             model = torch.nn.Sequential(*layers, torch.nn.Linear(WIDTH, 10))
             optimizer = torch.optim.AdamW(
-                model.parameters(), lr=float(rate), weight_decay=float(decay), fused=True
+                model.parameters(), lr=float(rate), weight_decay=float(decay), fused=fused
             )
             loss_of, step = torch.nn.CrossEntropyLoss(), 0
             for _ in range(EPOCHS):
@@ -146,8 +147,14 @@ def run_sklearn(path: str) -> dict:
     return best
 
 
-SIDES = {"fathom cold": run_fathom, "fathom warm": run_fathom, "torch": run_torch, "sklearn": run_sklearn}
-NEEDS = {"torch": "torch"}
+SIDES = {
+    "fathom cold": run_fathom,
+    "fathom warm": run_fathom,
+    "torch": run_torch,
+    "torch unfused": functools.partial(run_torch, fused=False),
+    "sklearn": run_sklearn,
+}
+NEEDS = {"torch": "torch", "torch unfused": "torch"}
 
 
 def measure(side: str, cache: str, rows: Path) -> dict:
@@ -189,7 +196,7 @@ def main() -> None:
         medians[side] = statistics.median(seconds)
         scores = [statistics.median(entry[part] for entry in mine) for part in ("validation", "test")]
         print(f"{side:14}{medians[side]:10.2f}{min(seconds):9.2f}{scores[0]:12.4f}{scores[1]:8.4f}")
-    ratios = {f"{peer} / {ours}": medians[peer] / medians[ours] for peer in ("torch", "sklearn") if peer in medians
+    ratios = {f"{peer} / {ours}": medians[peer] / medians[ours] for peer in ("torch", "torch unfused", "sklearn") if peer in medians
               for ours in ("fathom cold", "fathom warm") if ours in medians}  # fmt: skip
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.1f}x")

@@ -1,6 +1,7 @@
 """Cohorts trained side by side. Oracles: hand-made scores, and counts of what each member did."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import time
 
@@ -179,6 +180,18 @@ def test_functions_are_traced_under_what_jax_is_told_where_the_run_is_called():
     with jax.default_matmul_precision("highest"):
         training.compile()
     assert set(told) == {(n, "highest") for n in range(3)}
+
+
+@pytest.mark.parametrize(
+    "threads, shape, warned", [("2", (3, 4, 4), True), ("3", (3, 4, 4), False), ("2", (4, 4), False)]
+)
+def test_a_function_that_may_wait_for_ever_is_told_of(monkeypatch, threads, shape, warned):
+    """With two devices on two threads, LAPACK for several matrices at once was seen to hang: QR, Cholesky, LU."""
+    monkeypatch.setenv("NPROC", threads)
+    program = Program("step", jax.jit(lambda x: jnp.linalg.cholesky(x).sum()))
+    said = r"step: cholesky of several matrices at once can wait for ever.*NPROC=3"
+    with pytest.warns(RuntimeWarning, match=said) if warned else contextlib.nullcontext():
+        program.traced(jnp.ones(shape))()
 
 
 def test_a_program_is_compiled_once_however_many_ask_at_once():

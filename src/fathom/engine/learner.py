@@ -140,12 +140,15 @@ class Network:
             UsageError: if it has no product in that precision.
         """
         name = self._spec.precision
+        if name == "float32":
+            return
         with products_in(name):
-            if name != "float32" and "bf16[" not in str(self._traced(2)):
-                raise UsageError(
-                    f"precision={name!r} would change nothing: none of the network's products is Fathom's; build it of "
-                    "layers of fathom.nn, or multiply by fathom.nn.product"
-                )
+            told = str(self._traced(2))
+        if "bf16[" not in told:
+            raise UsageError(
+                f"precision={name!r} would change nothing: none of the network's products is Fathom's; build it of "
+                "layers of fathom.nn, or multiply by fathom.nn.product"
+            )
 
     def forward(self, params: dict[str, Any], carried: Any, state: Any, x: Any) -> Any:
         """Outputs [rows, outputs] for x [rows, ...] without dropout or noise, some rows at a time."""

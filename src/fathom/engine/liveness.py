@@ -23,6 +23,9 @@ _SAME = (
     "stop_gradient",
     "copy_p",
 )  # no new memory
+_LAPACK = frozenset(
+    ("cholesky", "eig", "eigh", "lu", "qr", "schur", "svd", "triangular_solve", "tridiagonal")
+)
 # What reads its inputs from memory and writes its outputs there; anything else may be fused with its only reader.
 _OPAQUE = frozenset(
     (
@@ -39,12 +42,7 @@ _OPAQUE = frozenset(
         *(
             "threefry2x32",
             "random_bits",
-            "cholesky",
-            "lu",
-            "qr",
-            "eigh",
-            "svd",
-            "triangular_solve",
+            *_LAPACK,
             "fft",
             "top_k",
         ),
@@ -129,6 +127,24 @@ def count_equations(jaxpr: Jaxpr) -> int:
         2
     """
     return sum(1 + sum(count_equations(body) for body, _ in e.bodies) for e in _opened(jaxpr)[0])
+
+
+def batched_lapack(jaxpr: Jaxpr) -> str:
+    """What a traced function asks LAPACK for of several matrices at once; "" if nothing.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> [batched_lapack(jax.make_jaxpr(jnp.linalg.qr)(jnp.ones(s)).jaxpr) for s in ((2, 3, 3), (3, 3))]
+        ['qr', '']
+    """
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name in _LAPACK and len(equation.invars[0].aval.shape) > 2:  # pyright: ignore[reportAttributeAccessIssue]
+            return name
+        for body, _ in _bodies(equation):
+            if found := batched_lapack(body):
+                return found
+    return ""
 
 
 def fingerprint(jaxpr: Jaxpr) -> str:

@@ -7,8 +7,10 @@ in them is in `work.py`.
 import concurrent.futures
 import dataclasses
 import functools
+import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,9 +22,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..errors import UsageError
 from ..optim.parts import rows_shared_by
+from ..process import usable_cores
 from . import program_store
 from .functions import JOINED, KEY_KIND, Functions, Packer, abstract_key
-from .liveness import fingerprint
+from .liveness import batched_lapack, fingerprint
 from .work import REPLICATED, SCALARS, SHARDED, LaneKind, Slot, Work
 
 MOST_EFFORT = 3  # of LLVM: XLA's own choice
@@ -127,6 +130,8 @@ class Program:
             self.made.append(Made(self.name, True, 0.0, time.perf_counter() - start, True))
             return lambda: stored
         function = self._jitted.trace(*args)
+        if not self._described:
+            _warn_of_waiting(self.name, function.jaxpr.jaxpr)
         lowered = function.lower()
         traced = time.perf_counter() - start
 
@@ -166,6 +171,25 @@ class Program:
     def count(self) -> int:
         """How many times it was compiled."""
         return len(self.made)
+
+
+def _warn_of_waiting(name: str, jaxpr: Any) -> None:
+    """Say so if a user's function may wait for ever.
+
+    For several matrices at once jaxlib's LAPACK calls take threads of XLA's pool and wait for them; the pool has a
+    thread for each core, and every device waits on one of them.
+    """
+    threads, devices = int(os.environ.get("NPROC") or usable_cores()), jax.local_device_count()
+    if jax.default_backend() != "cpu" or not 1 < devices >= threads:
+        return
+    if asked := batched_lapack(jaxpr):
+        warnings.warn(
+            f"{name}: {asked} of several matrices at once can wait for ever where {devices} CPU devices share "
+            f"{threads} threads; set the environment variable NPROC={devices + 1} before Python starts, or take one "
+            "matrix after another with jax.lax.map",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _known(jaxpr: Any) -> str:

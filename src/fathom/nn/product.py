@@ -25,7 +25,8 @@ def products_in(precision: str) -> AbstractContextManager[Any]:
     so is the gradient that comes back to it; sums and results are float32, and so is everything else: weights,
     normalization, softmax, losses, the learning rule. Nothing leaves the range, so the loss needs no scaling.
     Processors with instructions for it take half the time or less for a large product. Depthwise convolutions on a
-    CPU are no products and stay as they are; convolutions by XLA itself give bfloat16.
+    CPU are no products and stay as they are; convolutions by XLA itself give bfloat16; the input bias of an LSTM or a
+    GRU is a factor of its projection.
 
     Put it around the gradient, and not only around the loss. Only reverse derivatives are defined inside.
 

@@ -196,8 +196,8 @@ def main() -> None:
         medians[side] = statistics.median(seconds)
         scores = [statistics.median(entry[part] for entry in mine) for part in ("validation", "test")]
         print(f"{side:14}{medians[side]:10.2f}{min(seconds):9.2f}{scores[0]:12.4f}{scores[1]:8.4f}")
-    ratios = {f"{peer} / {ours}": medians[peer] / medians[ours] for peer in ("torch", "torch unfused", "sklearn") if peer in medians
-              for ours in ("fathom cold", "fathom warm") if ours in medians}  # fmt: skip
+    ours = [side for side in medians if side.startswith("fathom")]
+    ratios = {f"{p} / {o}": medians[p] / medians[o] for p in medians if p not in ours for o in ours}
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.1f}x")
     cores = len(os.sched_getaffinity(0))

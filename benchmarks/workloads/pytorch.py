@@ -71,13 +71,15 @@ def loss_of(model: Any, compiled: bool = False, precision: str = "float32") -> A
     """The cross-entropy of a module's outputs, compiled or not, in PyTorch's own mixed precision or not."""
     import torch
 
-    half = precision == "bfloat16"
-
     def losses(x: Any, y: Any) -> Any:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
-            return torch.nn.functional.cross_entropy(model(x), y)
+        return torch.nn.functional.cross_entropy(model(x), y)
 
-    return torch.compile(losses) if compiled else losses
+    def halved(x: Any, y: Any) -> Any:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return losses(x, y)
+
+    found = halved if precision == "bfloat16" else losses
+    return torch.compile(found) if compiled else found
 
 
 def accuracy(model: Any, x: Any, y: Any) -> float:

@@ -20,13 +20,14 @@ benchmarks/results/suite.json with the machine and the versions, drawn in suite.
 import argparse
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .harness import WORKLOADS, serve, smallest, workload
-from .measure import check, compare, environment
+from .measure import check, compare, environment, machine
 from .summary import minutes, sentence, table, verdicts
 
 RESULTS = Path(__file__).parent / "results" / "suite.json"
@@ -34,6 +35,8 @@ RESULTS = Path(__file__).parent / "results" / "suite.json"
 
 def main() -> int:
     args = _arguments()
+    if args.device == "cpu":
+        os.environ |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}  # of every side
     if args.serve:
         serve(*args.serve, check=args.check)
         return 0
@@ -66,6 +69,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--starts", type=int, help="cold and warm starts of each side; the workload's own if none"
     )
+    parser.add_argument(
+        "--device", choices=("cpu",), help="compute on the processor where there is a GPU as well"
+    )
     parser.add_argument("--keep", action="store_true", help="measure only what the results do not hold")
     parser.add_argument("--list", action="store_true", help="print workloads, sizes, sides and minutes")
     parser.add_argument("--check", action="store_true", help="start every side once, with little work")
@@ -86,21 +92,30 @@ def _kept() -> list[dict[str, Any]]:
 
 def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure what is asked for, print and keep it."""
-    shown = []
+    shown, here = [], machine()
+    print(
+        f"{here['device']}, at most "
+        + ", ".join(f"{v:.0f} GFLOP/s in {k}" for k, v in here["ceiling"].items())
+    )
     for name, module, size in _asked(args):
         sides = installed(sides_of(module, size, args.sides), module.NEEDS)
         if args.keep:
             done = {(r["workload"], r["size"], r["side"]) for r in _kept() if "failed" not in r}
             sides = [side for side in sides if (name, size, side) not in done]
-        found = compare(name, size, sides, args.repeats, args.seconds, args.starts) if sides else []
-        new = {(r["workload"], r["size"], r["side"]) for r in found}
+        found = compare(name, size, sides, here, args.repeats, args.seconds, args.starts) if sides else []
         # Read again, because another run may have written meanwhile.
-        kept = [r for r in _kept() if (r["workload"], r["size"], r["side"]) not in new] + found
+        kept = [r for r in _kept() if not _replaced(r, found)] + found
         _write(kept)
         now = [r for r in kept if (r["workload"], r["size"]) == (name, size)]
         shown += now
         print(table(now, kept), flush=True)
     return shown
+
+
+def _replaced(record: dict[str, Any], found: list[dict[str, Any]]) -> bool:
+    """Whether a record's side was measured again, or others of its size on another machine."""
+    same = [r for r in found if (r["workload"], r["size"]) == (record["workload"], record["size"])]
+    return any(r["side"] == record["side"] or r["device"] != record["device"] for r in same)
 
 
 def _write(kept: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ A workload is a module of `benchmarks.workloads` with
 - HELD: rows that what is reached was counted on, which says how far apart it may be.
 - MEASURES: "rounds" (cold and warm start, then rounds in turn), "starts" (several cold and warm starts, no rounds) or
   "memory" (the largest resident set). COUNTS: what `Job.steps` counts, "steps" or "rows".
+- operations(**size): optional, multiplications and additions of a round's products.
 - left_out(size): optional, sides that are not measured there. prepare(**size): optional, what is done before the sides.
 """
 
@@ -122,6 +123,20 @@ def _share(pipe: Any, side: Callable[..., Job], size: Mapping[str, Any]) -> None
         except EOFError:
             return
         pipe.send(job.run())
+
+
+def of_an_epoch(products: tuple[float, float], steps: int, held: int, batch: int = 32) -> float:
+    """Operations of the products of a network's epoch: forward, both gradients, and judging.
+
+    Args:
+        products: multiplications for a row, forward: of what takes the inputs, whose gradient nobody needs, and of all
+            that comes after.
+        steps: of an epoch.
+        held: rows that judge it.
+        batch: rows of a step.
+    """
+    first, others = products
+    return 2 * (steps * batch * (2 * first + 3 * others) + held * (first + others))
 
 
 def mine(values: Any, part: int, parts: int) -> Any:

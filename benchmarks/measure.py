@@ -25,6 +25,23 @@ _PACKAGES = ("jax", "jaxlib", "torch", "scikit-learn", "keras", "numpy")
 STARTS = {"rounds": 1, "starts": 3, "memory": 1}
 
 
+def machine() -> dict[str, Any]:
+    """The device of JAX and PyTorch and its ceilings (`benchmarks.ceiling`), from a process of its own.
+
+    Raises:
+        SystemExit: if JAX and PyTorch would compute on different devices.
+    """
+    command = [sys.executable, "-m", "benchmarks.ceiling"]
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    theirs = found.pop("torch")
+    if theirs not in (None, found["device"]):
+        raise SystemExit(
+            f"PyTorch would compute on {theirs}, JAX on {found['device']}: that compares devices. Install both for one "
+            "device, or give --device cpu."
+        )
+    return found
+
+
 class Side:
     """A side in a process of its own.
 
@@ -74,7 +91,13 @@ class Side:
 
 
 def compare(
-    name: str, size: str, sides: list[str], repeats: int, seconds: float, starts: int | None = None
+    name: str,
+    size: str,
+    sides: list[str],
+    machine: dict[str, Any],
+    repeats: int,
+    seconds: float,
+    starts: int | None = None,
 ) -> list[dict[str, Any]]:
     """Measure the sides of one size in turn.
 
@@ -82,6 +105,7 @@ def compare(
         name: the workload.
         size: the size.
         sides: which sides.
+        machine: the device that they compute on and its ceilings.
         repeats: steady rounds of each, at most.
         seconds: after which a side gets no more rounds, but for the first.
         starts: cold and warm starts of each side; as many as the workload asks for if None.
@@ -92,7 +116,11 @@ def compare(
     module = workload(name)
     if hasattr(module, "prepare"):
         module.prepare(**module.SIZES[size])
-    noted = {"when": datetime.date.today().isoformat(), "load": round(os.getloadavg()[0], 2)}
+    noted: dict[str, Any] = {"when": datetime.date.today().isoformat(), "load": round(os.getloadavg()[0], 2)}
+    noted["device"] = machine["device"]
+    if hasattr(module, "operations"):
+        noted["operations"] = module.operations(**module.SIZES[size])
+        noted["ceiling"] = machine["ceiling"][module.SIZES[size].get("precision", "float32")]
     found: list[dict[str, Any]] = []
     running: dict[str, Side] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ COMPARED = {
     "memory": ("further", "peak"),
 }
 _HEADINGS = {
-    "rounds": ["steady s, median (min)", "{each}", "warm s", "cold s"],
+    "rounds": ["steady s, median (min)", "{each}", "of the ceiling", "warm s", "cold s"],
     "starts": ["warm s, median (min)", "cold s, median (min)"],
     "memory": ["largest resident set, MB", "kB a network, of all", "kB of each further network"],
 }
@@ -120,11 +120,12 @@ def _cells(module: Any, row: dict[str, Any], found: list[dict[str, Any]]) -> lis
     middle = value(row, "steady", found)
     starts = [f"{statistics.median(row[how]):.1f}" for how in ("warm", "cold")]
     if not middle:
-        return ["", "", *starts]
+        return ["", "", "", *starts]
     each = middle / row["steps"] * 1e6 if module.COUNTS == "steps" else row["steps"] / middle
     return [
         f"{middle:.3f} ({min(row['steady']):.3f})",
         f"{each:.1f}" if module.COUNTS == "steps" else f"{each:,.0f}",
+        f"{row['operations'] / middle / 1e9 / row['ceiling']:.0%}" if "operations" in row else "",
         *starts,
     ]
 

@@ -11,7 +11,7 @@ The sides, each as its users run it, none told anything about the data but its c
 - realmlp, tabm: pytabkit's RealMLP_TD and TabM_D with their tuned defaults (Holzmueller et al. 2024; Gorishniy
   et al. 2024).
 
-A fifth of the rows is the test (adult: the given file), divided by seed; the rivals see all other rows and
+A fifth of the rows is the test (adult, mnist: the given files), divided by seed; the rivals see all other rows and
 make their own validation rows from them. Every measurement is a process of its own; its seconds are those of
 fitting and predicting, imports left out; its processor seconds are of the whole process, and barely depend on what else
 the machine does. Results are kept one by one in results/tables.json, so a stopped run goes on.
@@ -50,6 +50,7 @@ def sources(folder: Path) -> dict:
             "column14",
             {"test": folder / "adult" / "adult-test.csv.gz"},
         ),
+        "mnist": (folder / "mnist", None, {}),
     }
 
 

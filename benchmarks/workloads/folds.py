@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..harness import Job, in_processes, mine
+from ..harness import Job, in_processes, mine, of_an_epoch
 from .pytorch import CLIP, Work, one_by_one, together
 
 FOLDS, BATCH, WIDTH = 5, 32, 64
@@ -60,6 +60,11 @@ def fathom(epochs: int) -> Job:
         return study.run(baselines=False).summary()["validation"]["score"]
 
     return Job(run, _networks() * epochs * STEPS)
+
+
+def operations(epochs: int) -> float:
+    """Of a round's products, those of judging too."""
+    return _networks() * epochs * of_an_epoch((64 * WIDTH, WIDTH * WIDTH + 10 * WIDTH), STEPS, 288)
 
 
 def _networks() -> int:

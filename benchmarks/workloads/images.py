@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .networks import HALF, Network, digits, sides
+from .networks import operations as count
 
 MEASURES, COUNTS = "rounds", "steps"
 HELD = 384
@@ -84,8 +85,10 @@ def torch_module() -> Any:
 
 
 _PLAIN = functools.partial(module, lowering="native")
-NETWORKS = {"cnn": Network(rows, torch_rows, module, _PLAIN, torch_module, parts=4)}
+_PRODUCTS = (28 * 28 * 9 * 16, 14 * 14 * 9 * 16 * 32 + 7 * 7 * 9 * 32 * 64 + 7 * 7 * 64 * 10)
+NETWORKS = {"cnn": Network(rows, torch_rows, module, _PLAIN, torch_module, _PRODUCTS, parts=4)}
 SIDES = sides(NETWORKS)
+operations = functools.partial(count, NETWORKS)
 NEEDS = {side: "torch" for side in SIDES if side.startswith("torch")}
 
 

@@ -11,7 +11,7 @@ that of `mlp.py`. A network has 26,122 numbers, 104 kB; with AdamW's two moments
 
 from ..harness import Job
 from . import mlp
-from .pytorch import accuracy, loss_of, optimizer_of, train
+from .pytorch import accuracy, loss_of, on_device, optimizer_of, train
 
 MEASURES, COUNTS, HELD = "memory", "steps", mlp.HELD
 SIZES = {f"m{members}": {"width": 128, "members": members, "epochs": 1} for members in (64, 512)}
@@ -23,10 +23,10 @@ def torch_eager(width: int, members: int, epochs: int) -> Job:
     import torch
 
     torch.set_num_threads(1)
-    x, y, held, held_y = [torch.as_tensor(a) for a in mlp.rows()[:4]]
+    x, y, held, held_y = on_device(*mlp.rows()[:4])
 
     def run() -> float:
-        models = [mlp.network(width) for _ in range(members)]
+        models = [mlp.network(width).to(x.device) for _ in range(members)]
         rules = [
             optimizer_of(model, rate, decay)
             for model, (rate, decay) in zip(models, mlp.settings(members).tolist(), strict=True)
@@ -34,7 +34,7 @@ def torch_eager(width: int, members: int, epochs: int) -> Job:
         best = 0.0
         for epoch in range(epochs):
             for number, (model, rule) in enumerate(zip(models, rules, strict=True)):
-                order = torch.as_tensor(mlp.batches(number, epoch))
+                (order,) = on_device(mlp.batches(number, epoch))
                 train(model, loss_of(model), rule, ((x[rows], y[rows]) for rows in order))
                 best = max(best, accuracy(model, held, held_y))
         return best

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..harness import Job, in_processes, mine
-from .pytorch import CLIP, Work, one_by_one, together
+from ..harness import Job, in_processes, mine, of_an_epoch
+from .pytorch import CLIP, Work, on_device, one_by_one, together
 
 BATCH, TRAINED = 32, 1077
 STEPS = -(-TRAINED // BATCH)
@@ -202,6 +202,11 @@ def jax_vmap(width: int, members: int, epochs: int) -> Job:
     return Job(run, members * epochs * STEPS)
 
 
+def operations(width: int, members: int, epochs: int, **_: Any) -> float:
+    """Of a round's products, those of judging too."""
+    return members * epochs * of_an_epoch((64 * width, width * width + 10 * width), STEPS, HELD)
+
+
 def network(width: int) -> Any:
     from torch import nn
 
@@ -251,7 +256,8 @@ def torch_vmap(
 
     def start() -> dict[str, Any]:
         drawn = first_weights(width, members)
-        return {name: torch.as_tensor(mine(a, part, parts).copy()) for name, a in drawn.items()}
+        share = on_device(*(mine(a, part, parts).copy() for a in drawn.values()))
+        return dict(zip(drawn, share, strict=True))
 
     work = _torch_work(width, members, epochs, part, parts, precision)
     return together(work, compiled, threads, forward, start)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..harness import Job, in_processes, mine
+from ..harness import Job, in_processes, mine, of_an_epoch
 from .pytorch import CLIP, Work, one_by_one, together
 
 BATCH, DECAY = 32, 1e-2
@@ -31,7 +31,8 @@ class Network:
         fathom: ``fathom(key) -> module`` of Fathom's layers as they come.
         plain: the same with the lowerings that JAX itself would give.
         torch: ``torch() -> module`` with first weights drawn.
-        parts: parts that Fathom takes a batch in, and the held rows as many at a time.
+        products: multiplications of a row forward, of what takes the inputs and of what comes after.
+        parts: parts that Fathom takes a batch in on a CPU, and the held rows as many at a time.
         precision: what training multiplies in, "float32" or "bfloat16".
     """
 
@@ -40,6 +41,7 @@ class Network:
     fathom: Callable[[Any], Any]
     plain: Callable[[Any], Any]
     torch: Callable[[], Any]
+    products: tuple[float, float]
     parts: int = 1
     precision: str = "float32"
 
@@ -130,7 +132,10 @@ def fathom(network: Network, members: int, epochs: int) -> Job:
     import fathom as fm
 
     fm.configure()
-    functions = _functions(network.fathom, network.parts, network.precision)
+    import jax
+
+    parts = network.parts if jax.default_backend() == "cpu" else 1  # parts are made for a core's cache
+    functions = _functions(network.fathom, parts, network.precision)
     x, y, held, held_y = network.rows()
     train, validation = {"x": x, "y": y.astype(np.int32)}, {"x": held, "y": held_y.astype(np.int32)}
     settings = {"rate": rates(members), "seed": list(range(members))}
@@ -204,6 +209,12 @@ def torch_vmap(
 ) -> Job:
     """All networks as one."""
     return together(_torch_work(network, members, epochs, part, parts), compiled, threads)
+
+
+def operations(networks: dict[str, Network], kind: str, members: int, epochs: int, **_: Any) -> float:
+    """Of a round's products, those of judging too."""
+    trained, held = (len(y) for y in networks[kind].rows()[1::2])
+    return members * epochs * of_an_epoch(networks[kind].products, trained // BATCH, held)
 
 
 def _of(side: Any, networks: dict[str, Network], kind: str, precision: str = "float32", **size: Any) -> Job:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..harness import Job
+from .pytorch import on_device
 
 MEASURES, COUNTS = "rounds", "rows"
 HELD = 1797
@@ -78,13 +79,14 @@ def torch(rows: int, compiled: bool = False) -> Job:
 
     x, y, new, truth = data(rows)
     scaler, trained = _trained(x, y)
-    center, scale = (t.tensor(a, dtype=t.float32) for a in (scaler.mean_, scaler.scale_))
+    center, scale = on_device(*(a.astype(np.float32) for a in (scaler.mean_, scaler.scale_)))
     layers = [t.nn.Linear(64, 128), t.nn.ReLU(), t.nn.Linear(128, 128), t.nn.ReLU(), t.nn.Linear(128, 10)]
     network = t.nn.Sequential(*layers)
     with t.no_grad():
         for layer, weight, bias in zip(layers[::2], trained.coefs_, trained.intercepts_, strict=True):
             layer.weight.copy_(t.tensor(weight.T))
             layer.bias.copy_(t.tensor(bias))
+    network.to(center.device)
 
     def classes(rows: t.Tensor) -> t.Tensor:
         return network((rows - center) / scale).argmax(1)
@@ -93,7 +95,7 @@ def torch(rows: int, compiled: bool = False) -> Job:
 
     def predict(x: np.ndarray) -> np.ndarray:
         with t.inference_mode():
-            return forward(t.as_tensor(x, dtype=t.float32)).numpy()
+            return forward(t.as_tensor(x, dtype=t.float32).to(center.device)).cpu().numpy()
 
     return _job(predict, new, truth)
 

@@ -45,6 +45,16 @@ class Work:
         return len(self.settings) * self.epochs * len(self.order(0, 0))
 
 
+def on_device(*arrays: np.ndarray) -> list[Any]:
+    """Arrays as tensors on the device that PyTorch computes on: a GPU if it sees one."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")  # products as JAX takes them there
+        return [torch.as_tensor(a).cuda() for a in arrays]
+    return [torch.as_tensor(a) for a in arrays]
+
+
 def optimizer_of(model: Any, rate: float, decay: float) -> Any:
     """The fused AdamW, with decay for the matrices alone."""
     import torch
@@ -95,8 +105,8 @@ def one_by_one(work: Work, compiled: bool = False, threads: int = 1) -> Job:
     import torch
 
     torch.set_num_threads(threads)
-    x, y, held, held_y = [torch.as_tensor(a) for a in work.rows]
-    model = work.make()  # one module whose weights are drawn anew, so that it is compiled once
+    x, y, held, held_y = on_device(*work.rows)
+    model = work.make().to(x.device)  # one module whose weights are drawn anew, so that it is compiled once
     losses = loss_of(model, compiled, work.precision)
 
     def run() -> float:
@@ -109,7 +119,7 @@ def one_by_one(work: Work, compiled: bool = False, threads: int = 1) -> Job:
                 (held, held_y) if work.folds is None else (held[work.folds[place]], held_y[work.folds[place]])
             )
             for epoch in range(work.epochs):
-                order = torch.as_tensor(work.order(number, epoch))
+                (order,) = on_device(work.order(number, epoch))
                 train(model, losses, optimizer, ((x[rows], y[rows]) for rows in order))
                 best = max(best, accuracy(model, *judged))
             reached.append(best)
@@ -138,7 +148,7 @@ def together(
     from torch.func import functional_call, stack_module_state, vmap
 
     torch.set_num_threads(threads)
-    x, y, held, held_y = [torch.as_tensor(a) for a in work.rows]
+    x, y, held, held_y = on_device(*work.rows)
     model = work.make()
 
     def apply(params: Any, x: Any) -> Any:
@@ -148,7 +158,7 @@ def together(
         made = []
         for number, _, _ in work.settings:
             torch.manual_seed(number)
-            made.append(work.make())
+            made.append(work.make().to(x.device))
         return {name: p.detach().clone() for name, p in stack_module_state(made)[0].items()}
 
     def right(params: Any, x: Any, y: Any) -> Any:
@@ -165,13 +175,14 @@ def together(
     def run() -> float:
         params = start() if start else modules()
         first, second = ({name: torch.zeros_like(p) for name, p in params.items()} for _ in range(2))
-        best, done = torch.zeros(len(work.settings)), 0
+        best, done = torch.zeros(len(work.settings), device=x.device), 0
         with torch.no_grad():
             for epoch in range(work.epochs):
                 order = np.stack([work.order(number, epoch) for number, _, _ in work.settings], 1)
-                for rows in torch.as_tensor(order):
-                    done += 1
-                    fix1, fix2 = torch.tensor(1 - 0.9**done), torch.tensor(1 - 0.999**done)
+                counts = done + 1 + np.arange(len(order))
+                done += len(order)
+                fixes = ((1 - beta**counts).astype(np.float32) for beta in (0.9, 0.999))
+                for rows, fix1, fix2 in zip(*on_device(order, *fixes), strict=True):
                     stepped(params, first, second, rows, fix1, fix2)
                 best = torch.maximum(best, judge(params, *judged))
         return work.pool(best.tolist())
@@ -184,7 +195,7 @@ def _step_of(apply: Any, x: Any, y: Any, settings: Sequence[tuple[int, float, fl
     import torch
     from torch.func import grad_and_value, vmap
 
-    rates, decays = (torch.tensor([one[column] for one in settings]) for column in (1, 2))
+    rates, decays = (torch.tensor([one[column] for one in settings], device=x.device) for column in (1, 2))
 
     def loss(params: Any, x: Any, y: Any) -> Any:
         return torch.nn.functional.cross_entropy(apply(params, x), y)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .networks import HALF, Network, digits, sides
+from .networks import operations as count
 
 TIME, SIZE, FEATURES, HEADS = 128, 32, 128, 4
 MEASURES, COUNTS = "rounds", "steps"
@@ -167,15 +168,30 @@ def _torch_affine(size_in: int, size_out: int) -> Any:
 def _recurrent(kind: str) -> Network:
     ours = functools.partial(recurrent, kind=kind)
     plain = functools.partial(recurrent, kind=kind, lowering="scan")
-    return Network(rows, rows, ours, plain, functools.partial(torch_recurrent, kind), parts=2)
+    gates = {"LSTM": 4, "GRU": 3}[kind] * TIME * FEATURES
+    products = (gates * SIZE, gates * FEATURES + 10 * FEATURES)
+    return Network(rows, rows, ours, plain, functools.partial(torch_recurrent, kind), products, parts=2)
+
+
+# In a block, weights of 12 features x features, and of every pair of places twice a number a feature.
+_BLOCK = TIME * 12 * FEATURES**2 + 2 * TIME**2 * FEATURES
 
 
 NETWORKS = {
     "lstm": _recurrent("LSTM"),
     "gru": _recurrent("GRU"),
-    "transformer": Network(rows, rows, transformer, transformer, torch_transformer, parts=16),
+    "transformer": Network(
+        rows,
+        rows,
+        transformer,
+        transformer,
+        torch_transformer,
+        (TIME * SIZE * FEATURES, 2 * _BLOCK + 10 * FEATURES),
+        parts=16,
+    ),
 }
 SIDES = sides(NETWORKS)
+operations = functools.partial(count, NETWORKS)
 NEEDS = {side: "torch" for side in SIDES if side.startswith("torch")}
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..harness import Job
-from .pytorch import accuracy, loss_of, optimizer_of, train
+from .pytorch import accuracy, loss_of, on_device, optimizer_of, train
 
 NUMBERS, ROWS, BATCH, WINDOW, TESTED = 24, 2_070_000, 512, 1 << 18, 60_000
 MEASURES, COUNTS, HELD = "rounds", "rows", TESTED
@@ -99,14 +99,15 @@ def torch_loader(rows: int, members: int, epochs: int) -> Job:
                 yield torch.as_tensor(x[shuffled]), torch.as_tensor(y[shuffled])
 
     def run() -> float:
-        center, scale = (torch.as_tensor(a) for a in _moments(path))
-        held, held_y = (torch.as_tensor(a) for a in next(_windows(path, f"file_row_number < {TESTED}")))
+        center, scale = on_device(*_moments(path))
+        held, held_y = on_device(*next(_windows(path, f"file_row_number < {TESTED}")))
         held = (held - center) / scale
-        models = [_network() for _ in range(members)]
+        models = [_network().to(held.device) for _ in range(members)]
         rules = [optimizer_of(model, rate, 1e-3) for model, rate in zip(models, rates(members), strict=True)]
         losses = [loss_of(model) for model in models]
         for _ in range(epochs):
             for x, y in DataLoader(Windows(), batch_size=None, num_workers=1):
+                x, y = x.to(held.device), y.to(held.device)
                 x = (x - center) / scale
                 for part in zip(x.split(BATCH), y.split(BATCH), strict=True):
                     for model, rule, loss in zip(models, rules, losses, strict=True):

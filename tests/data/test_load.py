@@ -55,6 +55,23 @@ def test_file_frame_and_mapping_agree(flowers):
         np.testing.assert_array_equal(other.target, first.target)
 
 
+def test_the_positive_one_of_two_classes():
+    def classes(rare, common, share, **more):
+        labels = [rare] * round(100 * share) + [common] * round(100 * (1 - share))
+        return load({"x": list(range(100)), "y": labels}, "y", **more).classes
+
+    assert classes("fraud", "ok", 0.05) == ("ok", "fraud")  # f1 is about the rare one
+    assert classes("fraud", "ok", 0.3) == ("fraud", "ok")
+    assert classes("no", "yes", 0.05) == ("no", "yes")  # yes is positive, however common
+    assert classes(0, 1, 0.05) == ("0", "1")
+    assert classes("fraud", "ok", 0.05, positive="ok") == ("fraud", "ok")
+    assert classes(0, 1, 0.05, positive="0") == ("1", "0")
+    with pytest.raises(UsageError, match="positive='frod' is not known; use one of: fraud, ok"):
+        classes("fraud", "ok", 0.3, positive="frod")
+    with pytest.raises(UsageError, match="positive='a' is for two classes; 'species' holds 3 classes"):
+        load("iris", positive="a")
+
+
 def test_rows_without_a_target_are_left_out(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("x,y\n1,0.5\n2,NA\n3,1.5\n4,inf\n5,2.5\n")

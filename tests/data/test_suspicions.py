@@ -53,6 +53,31 @@ def test_a_category_and_a_number_that_give_a_quantity_away():
     assert [s.columns for s in load(source, "y").suspicions if s.what == "leak"] == [("level",)]
 
 
+def test_columns_that_are_the_target_again_whatever_others_reach():
+    source = clean()
+    source["code"] = np.where(source["label"] == "up", 2.0, 1.0)
+    source["latin"] = np.where(source["label"] == "up", "sursum", "deorsum")
+    source["latin"][:5] = None
+    near = np.where(source["label"] == "up", 1.0, 0.0)
+    source["near"] = near + 0.5 * np.random.default_rng(4).normal(size=ROWS)
+    found = load(source, "label").suspicions
+    assert [(s.what, s.columns) for s in found] == [("leak", ("code",)), ("leak", ("latin",))]
+    assert "column 'code' is 'label' again, written otherwise" in str(found[0])
+    source = clean()
+    source["inches"] = (source["x0"] / 2.54).round(3)
+    source["honest"] = source["x0"] + 0.3 * np.random.default_rng(4).normal(size=ROWS)
+    assert [s.columns for s in load(source, "x0").suspicions if s.what == "leak"] == [("inches",)]
+
+
+def test_a_number_that_a_class_begins_at_is_no_leak_beside_others_as_good():
+    source = clean()
+    for name in ("a", "b", "c"):
+        source[name] = np.where(source["label"] == "up", 5.0, 0.0) + np.random.default_rng(5).normal(
+            size=ROWS
+        )
+    assert not [s for s in load(source, "label").suspicions if s.what == "leak"]
+
+
 def test_a_column_named_like_a_prediction():
     source = clean()
     source["predicted x0"] = source["x0"] + 0.5 * np.random.default_rng(1).normal(size=ROWS)

@@ -206,3 +206,31 @@ def test_the_line_is_not_fitted_on_test_rows_and_is_kept(tmp_path):
     assert result.summary()["decision"]["threshold"] == pytest.approx(result.ensemble.threshold, rel=1e-6)
     with pytest.raises(UsageError, match="threshold=2 is not allowed; give a probability between 0 and 1"):
         result.ensemble.with_threshold(2)
+
+
+def test_f1_is_about_the_rare_word(tmp_path):
+    """Oracle: scikit-learn's F1 with the class named. "ok" comes after "fraud" by the alphabet."""
+    x, y = rare(600, 3)
+    table = {**{f"x{i}": column for i, column in enumerate(x.T)}, "y": np.where(y == 1, "fraud", "ok")}
+    settings = {
+        "metric": "f1",
+        "folds": 2,
+        "model": {"name": "mlp", "width": 16},
+        "recipe": {"learning_rate": 3e-3, "epochs": 8},
+    }
+
+    def f1_of(more, name):
+        data = fm.load(table, "y", **more)
+        result = fm.Study.from_settings(settings, data=data).run(tmp_path / name, baselines=False)
+        model = fm.load_model(tmp_path / name)
+        rows = result.study.split.test
+        named = model.predict({key: values[rows] for key, values in table.items() if key != "y"})
+        truth = table["y"][rows]
+        positive = data.classes[1]
+        assert result.summary()["test"]["ensemble_metrics"]["f1"] == pytest.approx(
+            sk.f1_score(truth, named, pos_label=positive), rel=1e-5
+        )
+        return positive
+
+    assert f1_of({}, "rare") == "fraud"
+    assert f1_of({"positive": "ok"}, "common") == "ok"

@@ -68,6 +68,9 @@ class Reading:
     kind: Annotated[
         str | None, Parameter(help="classification or regression, where the data leaves it open.")
     ] = None
+    positive: Annotated[
+        str | None, Parameter(help="Which of two classes f1, precision and recall are about.")
+    ] = None
     columns: Annotated[
         tuple[str, ...],
         Parameter(

@@ -64,7 +64,9 @@ def data(
             validation=files[1],
             target_needed=False,
         )
-    described = describe(read, None if read.target is None else build_dataset(read, reading.kind))
+    described = describe(
+        read, None if read.target is None else build_dataset(read, reading.kind, positive=reading.positive)
+    )
     if common.json:
         print_json(described)
     else:
@@ -124,6 +126,8 @@ def _show(described: dict[str, Any]) -> None:
     else:
         used = len(described["schema"]["columns"])
         what = f"{described['kind']} of {target['name']}"
+        classes = described["schema"]["target"]["categories"] or ()
+        what += f" (positive class: {classes[1]!r})" if len(classes) == 2 else ""
         noun = "column" if used == 1 else "columns"
         say(f"{described['name']}: {rows} rows, {used} {noun} used, {what}")
     parts = [f"{format_count(count)} {name}" for name, count in described["parts"].items() if count]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..errors import DataError, one_of
+from ..errors import DataError, UsageError, one_of
 from .read.columns import RawColumn, as_numbers, as_texts, looks_boolean, number_text, read_number
 from .read.dates import date_style, days_of_numbers, number_style
 from .schema import Column, Schema
@@ -22,12 +22,17 @@ WORD_BUCKETS = 64
 MAX_NUMBER_CLASSES = 20
 MAX_NUMBER_CLASS_SHARE = 0.05
 
+#: Of two classes that are words, one that fewer than this share of the rows have is the positive one.
+RARE_CLASS_SHARE = 0.2
+
 #: Half the distance from the smallest to the largest value of a quantity to predict.
 LEAST_SPREAD, MOST_SPREAD = 1e-15, 1e15
 
 _ID_NAME = re.compile(r"(id|.*[_\s.-]id|index|row|row[_\s]?(id|number|no|num)|unnamed.*)", re.IGNORECASE)
 _ID_CAMEL = re.compile(r".*[a-z](Id|ID)")
 _DATE_NAME = re.compile(r"(.*[^a-z])?(date|day|dt)([^a-z].*)?|.*[a-z](Date|Day)([^a-z].*)?")
+#: Pairs of words of which the second is the positive one, however rare the first is.
+_ANSWERS = ("no yes", "n y", "false true", "f t", "off on", "negative positive", "neg pos")
 _ROLE_REASONS = {
     "weight": "it is the weight of each row",
     "group": "it is the group of each row",
@@ -42,6 +47,7 @@ def infer_schema(
     target: str,
     *,
     kind: str | None = None,
+    positive: str | None = None,
     keep_all: bool = False,
     given: Mapping[str, str] | None = None,
     rows: np.ndarray | None = None,
@@ -52,6 +58,7 @@ def infer_schema(
         columns: every column of the table, the target among them.
         target: the name of the column to predict.
         kind: "classification" or "regression"; inferred from the target where None.
+        positive: which of two classes is the positive one, as `fathom.load` takes it.
         keep_all: keep constant and identifier-like number columns (for unnamed feature vectors and images,
             whose inputs are positions).
         given: what some columns are, by name, as `roles.read_columns` returns it.
@@ -67,6 +74,8 @@ def infer_schema(
     goal = next(column for column in columns if column.name == target)
     chosen = infer_kind(goal, kind)
     classes = _classes(goal) if chosen == "classification" else None
+    if positive is not None or (classes is not None and len(classes) == 2):
+        classes = _positive_last(goal, classes, positive)
     if chosen == "regression":
         _check_spread(goal)
     features = [column for column in columns if column.name != target]
@@ -175,6 +184,22 @@ def _classes(goal: RawColumn) -> tuple[str, ...]:
             "a class needs at least two rows on average: choose another column"
         )
     return classes
+
+
+def _positive_last(goal: RawColumn, classes: tuple[str, ...] | None, positive: str | None) -> tuple[str, ...]:
+    """Two classes with the positive one, whose F1, precision and recall are counted, at the end."""
+    if classes is None or len(classes) != 2:
+        held = "a quantity" if classes is None else f"{len(classes)} classes"
+        raise UsageError(
+            f"positive={positive!r} is for two classes; {goal.name!r} holds {held}, so leave it out"
+        )
+    if positive is None:
+        if goal.kind != "text" or " ".join(classes).lower() in _ANSWERS:
+            return classes
+        positive = classes[int((goal.values == classes[1]).mean() > 1 - RARE_CLASS_SHARE) ^ 1]
+    if positive not in classes:
+        raise one_of("positive", positive, classes)
+    return (classes[0] if positive == classes[1] else classes[1], positive)
 
 
 def _as_given(column: RawColumn, kind: str) -> Column:

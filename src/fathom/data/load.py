@@ -40,6 +40,7 @@ def load(
     target: str | None = None,
     *,
     kind: str | None = None,
+    positive: str | None = None,
     columns: Mapping[str, str] | None = None,
     sql: str | None = None,
     test: Any = None,
@@ -54,6 +55,8 @@ def load(
             data frame; a mapping of columns; or an (x, y) pair of arrays, [rows, features] and [rows].
         target: the column to predict; needed for a file or a data frame.
         kind: "classification" or "regression"; inferred from the target where None.
+        positive: which of two classes is the positive one, whose F1, precision and recall are counted. If None, of two
+            words the one that fewer than a fifth of the rows have, else the second in order; of numbers the larger.
         columns: what some columns are, by name: "numeric", "boolean", "categorical", "date" ("day-first" or
             "month-first" where no row tells), "text" ("text:256" for so many inputs) or "ignore"; or a role
             in place of an input: "weight" (how much the row counts), "group" (its rows stay on one side of a
@@ -91,10 +94,10 @@ def load(
     if stream or (stream is None and whole and not fits_memory(source)):
         if not whole:
             raise UsageError("stream=True is for one file alone; leave out sql, test and validation files")
-        return load_stream(source, target, kind=kind, columns=columns, like=like)
+        return load_stream(source, target, kind=kind, positive=positive, columns=columns, like=like)
     reading = read_source(source, target, columns=columns, sql=sql, test=test, validation=validation)
     try:
-        return build_dataset(reading, kind, like)
+        return build_dataset(reading, kind, like, positive)
     except DataError as error:
         if like is None:
             raise
@@ -102,13 +105,16 @@ def load(
         raise DataError(f"{error}; the data is read as an earlier run read its own: {todo}") from None
 
 
-def build_dataset(reading: Reading, kind: str | None = None, like: Schema | None = None) -> Dataset:
+def build_dataset(
+    reading: Reading, kind: str | None = None, like: Schema | None = None, positive: str | None = None
+) -> Dataset:
     """The dataset that was read.
 
     Args:
         reading: what was read, with a target.
         kind: the kind of task; inferred where None.
         like: the schema to read it under; inferred where None.
+        positive: the positive one of two classes, as for `load`.
     """
     assert reading.target is not None
     kind = kind or reading.kind
@@ -118,6 +124,7 @@ def build_dataset(reading: Reading, kind: str | None = None, like: Schema | None
             reading.columns,
             reading.target,
             kind=kind,
+            positive=positive,
             keep_all=reading.positions,
             given=reading.given,
             rows=None if reading.part is None else reading.part != 2,

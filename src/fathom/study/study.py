@@ -53,7 +53,7 @@ _PLAIN_KEYS = (
     "epoch_rows",
     "roomy",
 )
-_READING_KEYS = ("columns", "sql", "test_file", "validation_file", "stream")
+_READING_KEYS = ("positive", "columns", "sql", "test_file", "validation_file", "stream")
 _STUDY_KEYS = [
     *RUN_OPTIONS,
     "data",
@@ -556,7 +556,9 @@ def _start(settings: Mapping[str, Any], given: Any, models: Any) -> WarmStart | 
         raise UsageError("from='(in memory)' is a model, which a file does not hold; give it: start_from=...")
     start = WarmStart.of(given, models)
     start.check_unchanged(settings.get("from_fingerprint"))
-    for name, ours in (("target", start.predictor.schema.target.name), ("kind", start.predictor.task.kind)):
+    goal = start.predictor.schema.target
+    positive = goal.categories[1] if goal.categories and len(goal.categories) == 2 else None
+    for name, ours in (("target", goal.name), ("kind", start.predictor.task.kind), ("positive", positive)):
         start.check_taken_over(name, settings.get(name), ours)
     if any(word != "split" for word in dict(settings.get("columns", {})).values()):
         raise UsageError(
@@ -580,7 +582,7 @@ def _load(
             f'columns={columns!r} is no table of names and words; write [columns] zip = "categorical"'
         )
     files = {"test": reading.get("test_file"), "validation": reading.get("validation_file")}
-    more = {name: reading[name] for name in ("sql", "stream") if name in reading}
+    more = {name: reading[name] for name in ("positive", "sql", "stream") if name in reading}
     return load(source, target, kind=kind, columns=columns, like=like, **more, **files)
 
 

@@ -51,6 +51,7 @@ def load_stream(
     target: str | None,
     *,
     kind: str | None = None,
+    positive: str | None = None,
     columns: Mapping[str, str] | None = None,
     like: Schema | None = None,
     resident: int = RESIDENT,
@@ -61,6 +62,7 @@ def load_stream(
         path: to Parquet, CSV and its relatives, or JSON lines; or to several Parquet files, as for `load`.
         target: the column to predict.
         kind: "classification" or "regression"; inferred where None.
+        positive: the positive one of two classes, as for `load`.
         columns: what some columns are, as for `load`; of the roles only "weight".
         like: the schema to read it under; inferred where None.
         resident: rows to draw from it.
@@ -82,7 +84,7 @@ def load_stream(
     source, reading = drawn.source, drawn.reading
     if target is None:
         raise UsageError(f"target is not given; the columns are: {listing(source.names)}")
-    dataset = build_dataset(reading, kind, like=like)
+    dataset = build_dataset(reading, kind, like, positive)
     filled = source.filled()
     labeled, notes = filled.get(target, source.rows), list(dataset.notes)
     if like is None:

@@ -11,6 +11,7 @@ from ..schema import Column
 from .suspicion import Suspicion, sample
 
 _SURE = 0.98  # of a perfect ROC AUC or R2
+_SAME = 0.9999  # of R2: the target itself, in another unit or rounded
 _FAR = 0.85  # what no other column may reach beside a sure one; ROC AUC
 _FAR_R2 = 0.7  # the same for R2
 _NAMED = {"classification": 0.65, "regression": 0.3}  # what a telling name needs besides
@@ -25,7 +26,7 @@ _MADE = {"predicted", "prediction", "predictions", "predict", "forecast", "forec
 
 
 def leak(dataset: Dataset) -> Iterator[Suspicion]:
-    """A column that predicts the target alone, or nearly, while the others are far from it."""
+    """A column that is the target again; or predicts it alone, or nearly, while the others are far from it."""
     schema, table = dataset.schema, dataset.table
     blocks = [(column, table.numeric[:, place]) for place, column in enumerate(schema.numeric)]
     blocks += [(column, table.categorical[:, place]) for place, column in enumerate(schema.categorical)]
@@ -40,6 +41,12 @@ def leak(dataset: Dataset) -> Iterator[Suspicion]:
     columns = [column for column, _ in blocks]
     classes = dataset.classes is not None
     power = {column.name: _power(column, cells[rows], goals, fitted, classes) for column, cells in blocks}
+    again = {
+        column.name
+        for column, cells in blocks
+        if power[column.name] >= (_SURE if classes else _SAME)
+        and (not classes or _recodes(column, cells[rows], dataset.target[rows]))
+    }
     measure = "R2" if dataset.classes is None else "ROC AUC"
     far = _FAR_R2 if dataset.classes is None else _FAR
     sure = [name for name, value in power.items() if value >= _SURE]
@@ -48,10 +55,13 @@ def leak(dataset: Dataset) -> Iterator[Suspicion]:
     for column in columns:
         name, value = column.name, power[column.name]
         by_name = _telling_name(name, dataset.schema.target.name) and value >= _NAMED[dataset.kind]
-        if name not in telling and not by_name:
+        if name not in telling and name not in again and not by_name:
             continue
         evidence = {"measure": measure, "power": value, "next": max(rest, default=None), "rows": len(rows)}
-        if name in telling:
+        if name in again:
+            goal = dataset.schema.target.name
+            said = f"column {name!r} is {goal!r} again, written otherwise ({measure} {format_number(value)} alone)"
+        elif name in telling:
             said = (
                 f"column {name!r} alone predicts {dataset.schema.target.name!r} almost without fault ({measure} "
                 f"{format_number(value)} on held-out rows; the next column reaches {format_number(max(rest))})"
@@ -66,6 +76,14 @@ def leak(dataset: Dataset) -> Iterator[Suspicion]:
             f'(--columns "{name}=ignore")'
         )
         yield Suspicion("leak", (name,), said, advice, evidence)
+
+
+def _recodes(column: Column, cells: np.ndarray, classes: np.ndarray) -> bool:
+    """Whether each value of a column stands for one class, and each class has one value; missing cells aside."""
+    filled = cells != column.slots - 1 if column.kind == "categorical" else ~np.isnan(cells)
+    cells, classes = cells[filled], classes[filled]
+    pairs = np.unique(np.stack([np.unique(cells, return_inverse=True)[1], classes]), axis=1).shape[1]
+    return pairs == len(np.unique(cells)) == len(np.unique(classes))
 
 
 def _telling_name(name: str, target: str) -> bool:

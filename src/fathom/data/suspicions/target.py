@@ -91,12 +91,15 @@ def imbalance(dataset: Dataset) -> Iterator[Suspicion]:
         f"{dataset.classes[large]!r} {format_count(counts[large])}: always naming {dataset.classes[large]!r} is "
         f"right in {format_share(shares[-1])}"
     )
-    metrics = "roc_auc, f1 or balanced_accuracy" if len(dataset.classes) == 2 else "balanced_accuracy or f1"
+    metrics = "balanced_accuracy or f1"
+    if len(dataset.classes) == 2:
+        metrics = f"roc_auc, balanced_accuracy or f1 (which is about {dataset.classes[1]!r}; --positive changes that)"
     yield Suspicion(
         "imbalance",
         (dataset.schema.target.name,),
         said,
-        f"judge by --metric {metrics}, and weigh rare rows more by a weight column (--columns NAME=weight)",
+        f"judge by --metric {metrics}, and weigh rare rows more: --class-weight balanced, or a column of weights "
+        "(--columns NAME=weight)",
         {"smallest_share": float(shares[0]), "largest_share": float(shares[-1])},
     )
 

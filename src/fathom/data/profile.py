@@ -12,6 +12,14 @@ from .schema import ROLES, Column
 _SHOWN = 4  # categories
 _TOLD_SHARE = 0.02  # of the cells, of the most frequent value
 _LENGTH = 24  # characters of a category
+_STYLES = {
+    "plain": "",
+    "unclear": "",
+    "comma": "decimal comma",
+    "comma %": "decimal comma",
+    "point": "",
+    "point %": "",
+}
 
 
 def profile(columns: Sequence[RawColumn], schema: Mapping[str, Column]) -> list[dict[str, Any]]:
@@ -94,4 +102,4 @@ def _note(column: Column) -> str:
         return f"{column.buckets} hashed inputs"
     if column.kind == "categorical" and column.buckets:
         return f"{len(column.categories or ())} inputs, {column.buckets} for the rest"
-    return column.style
+    return _STYLES.get(column.style, column.style)

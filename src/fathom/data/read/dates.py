@@ -6,13 +6,18 @@ is above 12), is kept with the schema as the column's style, and is not guessed 
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
+from .numerals import LEAST_NUMBERS, MOST_ODD, is_marker, nearly_all
+
 #: How a column's dates are written, where that is not plain from each cell.
 STYLES = ("", "day first", "month first", "time", "yyyymmdd", "unix s", "unix ms")
+#: The style of dates that have the day or the month first, no row telling which; they are not read.
+UNCLEAR = "unclear"
 
+_TRIAL = 20  # texts that show whether a column may be dates
 _FARTHEST = 3_000_000  # days: some 8,000 years
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -89,6 +94,43 @@ def date_style(texts: Iterable[str]) -> str | None:
         return ""
     fitting = [style for style in ("day first", "month first", "time") if fits(style)]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def style_of_most(
+    counts: Mapping[str, int], styles: Collection[str] = ()
+) -> tuple[str, tuple[str, ...]] | None:
+    """The style in which texts are dates, all of them or nearly all, and those that are none.
+
+    Args:
+        counts: how often each text occurs; what means "no value" among dates may be among them.
+        styles: those that it may be; any if none is given.
+
+    Returns:
+        The style, `UNCLEAR` where the day or the month may be first; and the texts that are no dates. None where
+        the texts are no dates.
+
+    Example:
+        >>> style_of_most({"3/14/2024": 30, "2/30/2024": 1}), style_of_most({"3/4/2024": 30})
+        (('month first', ('2/30/2024',)), ('unclear', ()))
+    """
+    rest = [text for text in counts if not is_marker(text)]
+    styles = styles or ("", "day first", "month first", "time")
+    trial = rest[:_TRIAL]
+    if not any(2 * sum(days_of(text, style) is not None for text in trial) >= len(trial) for style in styles):
+        return None
+    fits = {style: {text for text in rest if days_of(text, style) is not None} for style in styles}
+    sizes = {style: sum(counts[text] for text in found) for style, found in fits.items()}
+    most, filled = max(sizes.values()), sum(counts[text] for text in rest)
+    if most == 0 or (len(rest) < len(counts) and most < LEAST_NUMBERS):
+        return None
+    chosen = [style for style, size in sizes.items() if size == most]
+    odd = tuple(sorted(counts.keys() - fits[chosen[0]]))
+    slips = [text for text in odd if not is_marker(text)]
+    if slips and (not nearly_all(most, filled) or len(slips) > MOST_ODD):
+        return None
+    if any(text in found for text in slips for found in fits.values()):
+        return None  # two ways to write dates in one column
+    return (chosen[0] if len(chosen) == 1 or chosen[0] == "" else UNCLEAR), odd
 
 
 def days_of_numbers(values: np.ndarray, style: str) -> np.ndarray | None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, UsageError
-from ..dataset import Dataset
+from ..dataset import Dataset, writings
 from ..load import build_dataset
 from ..read.columns import RawColumn
 from ..read.open import table_files
 from ..read.tables import PARQUET, file_kind
 from ..reading import Reading, listing
-from ..roles import read_columns
+from ..roles import asked_writings, read_columns
 from ..schema import Schema
 from .source import TableSource
 
@@ -78,7 +78,7 @@ def load_stream(
                 f"columns: {name!r} is {word!r}, which needs every row in memory; stream without it, or on a "
                 "machine with more memory give stream=False"
             )
-    drawn = draw(path, target, columns, resident)
+    drawn = draw(path, target, columns, resident, like)
     source, reading = drawn.source, drawn.reading
     if target is None:
         raise UsageError(f"target is not given; the columns are: {listing(source.names)}")
@@ -111,7 +111,11 @@ class Drawn:
 
 
 def draw(
-    path: object, target: str | None, columns: Mapping[str, str] | None = None, rows: int = RESIDENT
+    path: object,
+    target: str | None,
+    columns: Mapping[str, str] | None = None,
+    rows: int = RESIDENT,
+    like: Schema | None = None,
 ) -> Drawn:
     """Draw rows at random from a file that need not fit into memory.
 
@@ -120,6 +124,7 @@ def draw(
         target: the column to predict, or None.
         columns: what some columns are, as for `load`.
         rows: how many; all of them where there are no more.
+        like: the schema that the columns are read under.
 
     Raises:
         DataError: if the file cannot be read, or none of the rows has a target.
@@ -128,7 +133,7 @@ def draw(
     files = table_files(path)
     if not files:
         raise UsageError(f"stream: {path!r} is no file of a table; only CSV, Parquet and JSON are streamed")
-    source = TableSource(files, (*((target,) if target else ()), *(columns or {})))
+    source = TableSource(files, asked_writings(columns, target) if like is None else writings(like))
     if target is not None and target not in source.names:
         raise UsageError(f"target={target!r} is no column; the columns are: {listing(source.names)}")
     given = read_columns(columns, source.names, target)

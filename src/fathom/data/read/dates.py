@@ -27,7 +27,7 @@ _NAME = (
 )
 _CLOCK = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<part>\d+))?)?"
-    r"( ?(?P<half>[ap]m))?( ?(?P<zone>z|utc|[+-]\d\d(:?\d\d)?))?"
+    r"( ?(?P<half>[ap]m))?( ?(?P<zone>z|utc|gmt|[+-]\d\d(:?\d\d)?))?"
 )
 _AFTER = rf"([ t]\s*{_CLOCK})?"
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -35,10 +35,21 @@ _ISO = re.compile(rf"(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})([-/.](?P<day>\d{
 _PARTS = re.compile(
     rf"(?P<a>\d{{1,2}})(?P<mark>[-/.])(?P<b>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}|\d\d){_AFTER}", _FLAGS
 )
+_BASIC = re.compile(
+    r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)t(?P<hour>\d\d)(?P<minute>\d\d)"
+    r"((?P<second>\d\d)(\.(?P<part>\d+))?)?(?P<half>)(?P<zone>z|[+-]\d\d(:?\d\d)?)?",
+    _FLAGS,
+)
+_WEEKDAY = r"((mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}\.?,? )?"
 _NTH = r"\d{1,2})(st|nd|rd|th)?"
 _NAMED = re.compile(
-    rf"((?P<day>{_NTH}[ -])?{_NAME}[ -]((?P<day2>{_NTH},? )?(?P<year>\d{{4}}){_AFTER}", _FLAGS
+    rf"{_WEEKDAY}((?P<day>{_NTH}[ /-])?{_NAME}[ /-]((?P<day2>{_NTH},? )?(?P<year>\d{{4}}){_AFTER}", _FLAGS
 )
+# Without a day before it, "Jan 21" may be a day.
+_SHORT_YEAR = re.compile(
+    rf"{_WEEKDAY}(?P<day>{_NTH}[ /-]{_NAME}[ /-](?P<day2>)(?P<year>\d\d){_AFTER}", _FLAGS
+)
+_YEAR_LAST = re.compile(rf"{_WEEKDAY}{_NAME} +(?P<day>{_NTH}(?P<day2>) {_CLOCK} (?P<year>\d{{4}})", _FLAGS)
 _TIME = re.compile(_CLOCK, _FLAGS)
 
 
@@ -47,7 +58,8 @@ def days_of(text: str, style: str = "") -> float | None:
 
     Args:
         text: "2024-03-05", "2024-03-05T13:45+01:00", "2024-03", "5.3.2024", "3/5/2024", "5 March 2024",
-            "Mar 5, 2024", and under style "time" "13:45" or "1:45 pm", the share of a day.
+            "Mar 5, 2024", "5-Mar-24", "20240305T134500", "Tue, 5 Mar 2024 13:45:00 GMT", "Tue Mar  5 13:45:00 2024",
+            and under style "time" "13:45" or "1:45 pm", the share of a day.
         style: one of `STYLES`; where it is "" "3/5/2024" says nothing, and "5.3.2024" has the day first.
 
     Example:
@@ -70,7 +82,9 @@ def days_of(text: str, style: str = "") -> float | None:
             return None
         day, month = (found["a"], found["b"]) if first else (found["b"], found["a"])
         return _moment(found, found["year"], month, day)
-    if found := _NAMED.fullmatch(text):
+    if found := _BASIC.fullmatch(text):
+        return _moment(found, found["year"], found["month"], found["day"])
+    if found := _NAMED.fullmatch(text) or _SHORT_YEAR.fullmatch(text) or _YEAR_LAST.fullmatch(text):
         month = _MONTHS.index(found["name"][:3].lower()) + 1
         if found["day"] and found["day2"]:
             return None

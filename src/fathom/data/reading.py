@@ -161,7 +161,11 @@ def _join(reading: Reading, files: Mapping[str, Any]) -> Reading:
     parts = [np.full(len(reading.columns[0].values), 0 if len(files) == 2 else -1, dtype=np.int8)]
     notes = list(reading.notes)
     for role, file in files.items():
-        opened = open_source(file, {column.name: _like(column) for column in reading.columns})
+        known = {column.name: _like(column) for column in reading.columns}
+        opened = open_source(file, known)
+        theirs = [column.name for column in opened.columns]
+        if theirs != names and len(theirs) == len(names) and (_all_unnamed(names) or _all_unnamed(theirs)):
+            opened = open_source(file, dict(zip(theirs, known.values(), strict=True)))  # known by position
         columns, more = _aligned(names, opened.columns, role)
         notes += [*opened.notes, *more]
         for stack, column in zip(stacks, columns, strict=True):

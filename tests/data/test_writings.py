@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fathom.data import load
+from fathom.data.dataset import build_table
 from fathom.data.load import read_new
 from fathom.data.read.columns import Writing, clean_text, read_texts
 from fathom.data.read.tables import read_file
@@ -257,6 +258,21 @@ def test_dates_with_slips_and_dates_that_nothing_decides(tmp_path):
     assert "--columns when=day-first or --columns when=month-first" in str(found)
     said = load(path, "y", columns={"when": "day-first"})
     assert said.schema.columns[1].style == "day first"
+
+
+def test_a_stream_knows_the_slips_of_rows_that_are_not_drawn(tmp_path):
+    days = np.datetime64("2010-01-01") + 3 * np.arange(2000)
+    columns = {"d": days.astype(str).tolist(), "x": list(np.arange(2000) / 8), "y": ["a", "b"] * 1000}
+    columns["d"][7] = "2020-02-30"
+    columns["x"][9] = "n.v."
+    path = table(tmp_path / "t.csv", columns, ",")
+    data = load_stream(path, "y", resident=100)
+    assert not {7, 9} & set(data.places.tolist())
+    assert [column.odd for column in data.schema.columns] == [("2020-02-30",), ("n.v.",)]
+    assert all(column.has_missing for column in data.schema.columns)
+    read = {column.name: column for column in data.source.read(0, 2000)}
+    found = build_table(read, data.schema).numeric
+    assert np.argwhere(np.isnan(found)).tolist() == [[7, 0], [9, 1]]
 
 
 def test_a_target_keeps_its_words_and_its_writing(tmp_path):

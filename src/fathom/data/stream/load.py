@@ -13,6 +13,8 @@ from ...errors import DataError, UsageError
 from ..dataset import Dataset, writings
 from ..load import build_dataset
 from ..read.columns import RawColumn
+from ..read.dates import days_of
+from ..read.numerals import MOST_ODD, is_marker, nearly_all
 from ..read.open import table_files
 from ..read.tables import PARQUET, file_kind
 from ..reading import Reading, listing
@@ -86,7 +88,8 @@ def load_stream(
     filled = source.filled()
     labeled, notes = filled.get(target, source.rows), list(dataset.notes)
     if like is None:
-        dataset = dataclasses.replace(dataset, schema=_seen_missing(dataset.schema, filled, source.rows))
+        schema = _seen_missing(dataset.schema, filled, source.rows)
+        dataset = dataclasses.replace(dataset, schema=_seen_odd(schema, source, filled))
     if labeled < source.rows:
         notes.append(f"{source.rows - labeled:,} rows have no value in {target!r} and are left out")
     held = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
@@ -218,3 +221,20 @@ def _seen_missing(schema: Schema, filled: Mapping[str, int], rows: int) -> Schem
         for c in schema.columns
     )
     return dataclasses.replace(schema, columns=columns)
+
+
+def _seen_odd(schema: Schema, source: TableSource, filled: Mapping[str, int]) -> Schema:
+    """The schema with the few cells noted that are no dates, which the rows drawn may not show."""
+    columns = []
+    for column in schema.columns:
+        odd = (
+            source.unread(column.name, lambda text, style=column.style: days_of(text, style))
+            if column.kind == "date"
+            else {}
+        )
+        slips = {text: count for text, count in odd.items() if not is_marker(text)}
+        dates = filled.get(column.name, 0) - sum(odd.values())
+        if odd and len(slips) <= MOST_ODD and (not slips or nearly_all(dates, dates + sum(slips.values()))):
+            column = dataclasses.replace(column, odd=tuple(sorted(odd)), has_missing=True)
+        columns.append(column)
+    return dataclasses.replace(schema, columns=tuple(columns))

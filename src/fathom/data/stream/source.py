@@ -12,7 +12,7 @@ import sys
 import tempfile
 import weakref
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from ..read.tables import (
 )
 
 STRETCH = 131_072  # rows read at a time
+_FETCHED, _LISTED = 10_000, 100  # different texts of a column: at a time, and that cannot be read
 _LARGEST_GROUP = 1 << 20  # rows of a Parquet row group; larger ones are copied into smaller ones
 
 
@@ -121,6 +122,18 @@ class TableSource:
         with self._told():
             found = self._connection.execute(f"SELECT {counts} FROM {CELLS}").fetchall()[0]
         return dict(zip(usable, found, strict=True))
+
+    def unread(self, name: str, read: Callable[[str], object]) -> dict[str, int]:
+        """Texts of a column for which `read` gives None, and how many cells are so; the first ones of many."""
+        if self._cells[name].kind != "text":
+            return {}
+        cell, found = f"c{self.names.index(name)}", {}
+        query = f"SELECT {cell}, count(*) FROM {CELLS} WHERE {cell} IS NOT NULL GROUP BY {cell}"
+        with self._told():
+            cursor = self._connection.cursor().execute(query)
+            while len(found) < _LISTED and (some := cursor.fetchmany(_FETCHED)):
+                found |= {text: count for text, count in some if read(text) is None}
+        return found
 
     @property
     def identity(self) -> str:

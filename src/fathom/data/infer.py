@@ -66,6 +66,7 @@ def infer_schema(
     classes = _classes(goal) if chosen == "classification" else None
     if chosen == "regression":
         _check_spread(goal)
+    alike = _alike(classes or ())
     features = [column for column in columns if column.name != target]
     if rows is not None:
         features = [column.take(rows) for column in features]
@@ -76,7 +77,22 @@ def infer_schema(
         why = "; ".join(f"{column.name!r}: {column.reason}" for column in ignored[:3])
         why += f"; and so on for {len(ignored) - 3} more" if len(ignored) > 3 else ""
         raise DataError(f"target={target!r}: no usable column is left to predict from; {why or 'add one'}")
-    return Schema(used, Column(target, "target", classes, style=goal.style), ignored), tuple(notes)
+    return Schema(used, Column(target, "target", classes, style=goal.style), ignored), (*alike, *notes)
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """A note where classes differ in upper and lower case alone."""
+    written: dict[str, list[str]] = {}
+    for name in classes:
+        written.setdefault(" ".join(name.casefold().split()), []).append(name)
+    pairs = [names for names in written.values() if len(names) > 1]
+    if not pairs:
+        return []
+    shown = "; ".join(", ".join(map(repr, names)) for names in pairs[:3]) + ("; …" if len(pairs) > 3 else "")
+    return [
+        f"classes differ in upper and lower case or blanks alone ({shown}) and are kept apart; "
+        "if they are the same, write them alike"
+    ]
 
 
 def infer_columns(

@@ -264,7 +264,11 @@ def check_present(given: Sequence[str], schema: Schema) -> None:
         return
     noun = "column is" if len(absent) == 1 else "columns are"
     hint = ""
-    if len(absent) == len(schema.columns):
+    cases = {name.strip().casefold(): name for name in given}
+    if all(name.strip().casefold() in cases for name in absent):
+        written = ", ".join(f"{cases[name.strip().casefold()]!r} for {name!r}" for name in absent[:3])
+        hint = f"; upper and lower case count: the data has {written}{', …' if len(absent) > 3 else ''}"
+    elif len(absent) == len(schema.columns):
         hint = f"; it has: {listing(given)} (is its header line missing?)"
     elif close := difflib.get_close_matches(absent[0], given, n=1):
         hint = f"; did you mean the column {close[0]!r} for {absent[0]!r}?"

@@ -20,6 +20,9 @@ def column_notes(raw: RawColumn, column: Column, given: bool) -> list[str]:
         told = given or column.kind in ("constant", "identifier") or column.style == UNCLEAR
         return [] if told else [f"{name} is ignored: {column.reason}"]
     notes = _odd_note(raw, column) if column.odd else []
+    if raw.infinite:
+        is_one = "is infinite and counts" if raw.infinite == 1 else "are infinite and count"
+        notes.append(f"{name}: {raw.infinite:,} of its cells {is_one} as missing")
     if column.kind == "text" and not given:
         notes.append(f"{name} is text: its words are hashed into {column.buckets} inputs")
     if raw.kind == "text" and not given and column.kind in ("categorical", "text"):

@@ -136,7 +136,8 @@ def _drop_unlabeled(reading: Reading, target: str) -> Reading:
     if count == 0:
         return reading
     if count == len(missing):
-        raise DataError(f"target={target!r} has no value in any row; choose another column")
+        value = "finite value" if goal.infinite else "value"
+        raise DataError(f"target={target!r} has no {value} in any row; choose another column")
     part = reading.part
     for number, name in ((1, "validation"), (2, "test")):
         if part is not None and (part == number).any() and missing[part == number].all():
@@ -144,7 +145,8 @@ def _drop_unlabeled(reading: Reading, target: str) -> Reading:
                 f"target={target!r} has no value in any {name} row; give rows whose answer is known"
             )
     noun = "row has" if count == 1 else "rows have"
-    note = f"{count} {noun} no value in {target!r} and {'is' if count == 1 else 'are'} left out"
+    infinite = f" ({goal.infinite} infinite)" if goal.infinite else ""
+    note = f"{count} {noun} no value in {target!r}{infinite} and {'is' if count == 1 else 'are'} left out"
     return dataclasses.replace(
         reading,
         columns=[column.take(~missing) for column in reading.columns],

@@ -152,7 +152,8 @@ def raw_column(name: str, cell: Cell, values: Any) -> RawColumn:
     """A column from what DuckDB fetched of it."""
     if cell.kind != "text":
         numbers = np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
-        return RawColumn(name, cell.kind, finite(numbers), style=cell.style, odd=cell.odd)
+        infinite = int(np.isinf(numbers).sum())
+        return RawColumn(name, cell.kind, finite(numbers), style=cell.style, odd=cell.odd, infinite=infinite)
     cells = np.array(np.ma.getdata(values), dtype=object)
     cells[np.ma.getmaskarray(np.ma.asarray(values))] = None
     return RawColumn(name, "text", cells)

@@ -87,6 +87,7 @@ class RawColumn:
         style: how its numbers were written, one of `numerals.STYLES`; "" where they came as numbers, or are whole
             ones, which do not tell what a point would mean.
         odd: cells that were no numbers and count as missing; None where there were none.
+        infinite: how many cells of the source were infinite; they count as missing too.
     """
 
     name: str
@@ -96,6 +97,7 @@ class RawColumn:
     first: int = 0
     style: str = ""
     odd: Odd | None = None
+    infinite: int = 0
 
     @property
     def odd_texts(self) -> tuple[str, ...]:
@@ -162,9 +164,10 @@ def type_text(name: str, values: np.ndarray) -> RawColumn:
             known[text] = number
         else:
             if different:
-                return RawColumn(
-                    name, kind, np.fromiter(map(known.__getitem__, values), np.float64, len(values))
-                )
+                array = np.fromiter(map(known.__getitem__, values), np.float64, len(values))
+                infinite = [text for text in different if np.isnan(known[text])]
+                count = sum(map(values.tolist().count, infinite))
+                return RawColumn(name, kind, array, infinite=count)
     return RawColumn(name, "text", values)
 
 
@@ -303,6 +306,11 @@ def as_numbers(column: RawColumn, kind: str, style: str = "", odd: Collection[st
 def finite(values: np.ndarray) -> np.ndarray:
     """The values with infinities, which no network can read, counted as missing."""
     return np.where(np.isinf(values), np.nan, values)
+
+
+def number_column(name: str, values: np.ndarray) -> RawColumn:
+    """A column of numbers, of which infinite ones count as missing."""
+    return RawColumn(name, "number", finite(values), infinite=int(np.isinf(values).sum()))
 
 
 def looks_boolean(texts: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, UsageError
-from .columns import RawColumn, Writing, as_texts, clean_text, finite, read_texts, unsupported
+from .columns import RawColumn, Writing, as_texts, clean_text, number_column, read_texts, unsupported
 
 #: The name of the target where (x, y) arrays are given.
 ARRAY_TARGET = "y"
@@ -126,7 +126,7 @@ def array_column(name: str, values: np.ndarray, known: Writing | None = None) ->
     if values.dtype.kind == "b":
         return RawColumn(name, "boolean", values.astype(np.float64))
     if values.dtype.kind in "iuf":
-        return RawColumn(name, "number", finite(values.astype(np.float64)))
+        return number_column(name, values.astype(np.float64))
     if values.dtype.kind == "M":
         return RawColumn(name, "date", _days(values))
     if values.dtype.kind == "m":
@@ -233,7 +233,7 @@ def _series_column(name: str, series: Any, known: Writing | None) -> RawColumn:
 
     kind = series.dtype
     if kind.is_numeric():
-        return RawColumn(name, "number", finite(_floats(series)))
+        return number_column(name, _floats(series))
     if kind == nw.Boolean:
         cells = [np.nan if _absent(value) else float(value) for value in series.to_list()]
         return RawColumn(name, "boolean", np.array(cells, dtype=np.float64))

@@ -87,7 +87,7 @@ def open_source(source: Any, expected: Collection[str] = (), sql: str | None = N
         shape = () if named else image_shape(np.shape(source[0]))
         return Opened("arrays", columns, ARRAY_TARGET, not named, shape)
     if is_path:
-        return _open_path(Path(source).expanduser(), expected, sql)
+        return _open_path(_path(source), expected, sql)
     if isinstance(source, str):
         record = SOURCES[source]
         columns = record.read()
@@ -106,7 +106,7 @@ def table_files(source: Any) -> list[Path]:
     """
     if not isinstance(source, (str, os.PathLike)) or (isinstance(source, str) and source in SOURCES):
         return []
-    path = Path(source).expanduser()
+    path = _path(source)
     if not path.exists() and (found := _matching(path)):
         return found if len(found) == 1 or all(file_kind(one) in PARQUET for one in found) else []
     if path.is_dir():
@@ -116,6 +116,12 @@ def table_files(source: Any) -> list[Path]:
     _check_exists(path)
     no_table = path.suffix.lower() in (*_OTHERS, ".npz", ".npy") or is_image(path) or is_idx(path)
     return [] if no_table else [path]
+
+
+def _path(source: str | os.PathLike) -> Path:
+    if not os.fspath(source):
+        raise UsageError("source is an empty text; give a bundled name or the path of a file or a folder")
+    return Path(source).expanduser()
 
 
 def _has_names(x: Any) -> bool:

@@ -8,7 +8,9 @@ import pytest
 
 from fathom.data import load
 from fathom.data.dataset import build_table
+from fathom.data.infer import infer_columns
 from fathom.data.load import read_new
+from fathom.data.profile import profile
 from fathom.data.read.columns import Writing, clean_text, read_texts
 from fathom.data.read.tables import read_file
 from fathom.data.schema import Schema
@@ -137,7 +139,7 @@ def test_points_that_nothing_decides_are_suspected_and_can_be_said(tmp_path):
 )
 def test_a_few_cells_that_are_no_numbers_are_missing_and_named(tmp_path, odd, places):
     cells = [odd if row in places else f"{number}" for row, number in enumerate(NUMBERS)]
-    oracle = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy()
+    oracle = np.asarray(pd.to_numeric(pd.Series(cells), errors="coerce"))
     path = table(tmp_path / "t.csv", {"x": cells, "z": np.arange(ROWS) % 7, "y": LABELS}, ",")
     frame = pd.DataFrame({"x": cells, "z": np.arange(ROWS) % 7, "y": LABELS})
     for data in (
@@ -247,6 +249,8 @@ def test_dates_with_slips_and_dates_that_nothing_decides(tmp_path):
     assert any(
         "read as dates; 1 of its 400 cells is none ('2020-02-30' in row 10)" in note for note in data.notes
     )
+    shown = profile(read_file(path), {c.name: c for c in infer_columns(read_file(path))[0]})
+    assert shown[0]["values"] == f"{days[0]} to {days[-1]}"
     schema = kept(data.schema)
     np.testing.assert_array_equal(
         read_new({"d": ["2020-02-30", "-", "1970-01-02"]}, schema).table.numeric[:, 0], [np.nan, np.nan, 1.0]

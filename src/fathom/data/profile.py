@@ -57,7 +57,8 @@ def _describe(raw: RawColumn, column: Column) -> dict[str, Any]:
 def _values(raw: RawColumn, column: Column, counts: Counter | None) -> str:
     """The range of numbers and dates, the most frequent of other values; no cell is missing."""
     if column.kind == "date":
-        return _dates(as_numbers(raw, "date", column.style), column.style)
+        days = as_numbers(raw, "date", column.style, column.odd)
+        return _dates(days[~np.isnan(days)], column.style)
     if raw.kind == "date":
         return _dates(raw.values, "")
     if raw.kind == "number" and column.categories is None:

@@ -297,3 +297,23 @@ def test_keys_in_another_order_are_suspected():
     keys[0] = 9999
     data = load({"key": keys, "x": NUMBERS, "y": LABELS}, "y")
     assert not [s for s in data.suspicions if s.what == "shuffled numbers"]
+
+
+def test_commas_that_nothing_decides_are_asked_for(tmp_path):
+    cells = [f"{row + 1},{row % 10}50" for row in range(60)]
+    path = table(tmp_path / "t.csv", {"n": cells, "z": np.arange(60) % 7, "y": LABELS[:60]})
+    note = next(note for note in load(path, "y").notes if "column 'n'" in note)
+    assert "its numbers ('1,050') may be decimal or hold thousands apart; say 'decimal-comma' or" in note
+    with pytest.raises(DataError, match=r"say what its comma is: 'decimal-comma' or 'decimal-point'"):
+        load(path, "y", columns={"n": "numeric"})
+    for word, point in (("decimal-comma", "."), ("decimal-point", "")):
+        found = load(path, "y", columns={"n": word}).table.numeric[:, 0]
+        assert found.tolist() == [float(cell.replace(",", point)) for cell in cells]
+
+
+def test_a_selection_keeps_how_its_file_is_written(tmp_path):
+    path = table(tmp_path / "train.csv", {"menge": map(german, NUMBERS), "y": LABELS})
+    schema = kept(load(path, "y", sql="SELECT menge, y FROM data WHERE menge > 1000").schema)
+    assert schema.columns[0].style == "comma"
+    new = table(tmp_path / "n.csv", {"menge": ["1.234"], "z": ["1"]})
+    assert read_new(new, schema).table.numeric.tolist() == [[1234.0]]

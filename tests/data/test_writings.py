@@ -274,6 +274,8 @@ def test_a_stream_knows_the_slips_of_rows_that_are_not_drawn(tmp_path):
     assert not {7, 9} & set(data.places.tolist())
     assert [column.odd for column in data.schema.columns] == [("2020-02-30",), ("n.v.",)]
     assert all(column.has_missing for column in data.schema.columns)
+    assert "column 'd': cells of the file that are no dates ('2020-02-30') count as missing" in data.notes
+    assert any("1 of its 2,000 cells is none ('n.v.' in row 10)" in note for note in data.notes)
     read = {column.name: column for column in data.source.read(0, 2000)}
     found = build_table(read, data.schema).numeric
     assert np.argwhere(np.isnan(found)).tolist() == [[7, 0], [9, 1]]

@@ -89,7 +89,8 @@ def load_stream(
     labeled, notes = filled.get(target, source.rows), list(dataset.notes)
     if like is None:
         schema = _seen_missing(dataset.schema, filled, source.rows)
-        dataset = dataclasses.replace(dataset, schema=_seen_odd(schema, source, filled))
+        schema, more = _seen_odd(schema, source, filled)
+        dataset, notes = dataclasses.replace(dataset, schema=schema), [*notes, *more]
     if labeled < source.rows:
         notes.append(f"{source.rows - labeled:,} rows have no value in {target!r} and are left out")
     held = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
@@ -223,9 +224,9 @@ def _seen_missing(schema: Schema, filled: Mapping[str, int], rows: int) -> Schem
     return dataclasses.replace(schema, columns=columns)
 
 
-def _seen_odd(schema: Schema, source: TableSource, filled: Mapping[str, int]) -> Schema:
-    """The schema with the few cells noted that are no dates, which the rows drawn may not show."""
-    columns = []
+def _seen_odd(schema: Schema, source: TableSource, filled: Mapping[str, int]) -> tuple[Schema, list[str]]:
+    """The schema with the few cells noted that are no dates, which the rows drawn may not show; and notes of them."""
+    columns, notes = [], []
     for column in schema.columns:
         odd = (
             source.unread(column.name, lambda text, style=column.style: days_of(text, style))
@@ -235,6 +236,11 @@ def _seen_odd(schema: Schema, source: TableSource, filled: Mapping[str, int]) ->
         slips = {text: count for text, count in odd.items() if not is_marker(text)}
         dates = filled.get(column.name, 0) - sum(odd.values())
         if odd and len(slips) <= MOST_ODD and (not slips or nearly_all(dates, dates + sum(slips.values()))):
+            if set(odd) != set(column.odd):
+                shown = ", ".join(map(repr, sorted(odd)))
+                notes.append(
+                    f"column {column.name!r}: cells of the file that are no dates ({shown}) count as missing"
+                )
             column = dataclasses.replace(column, odd=tuple(sorted(odd)), has_missing=True)
         columns.append(column)
-    return dataclasses.replace(schema, columns=tuple(columns))
+    return dataclasses.replace(schema, columns=tuple(columns)), notes

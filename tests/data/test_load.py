@@ -78,7 +78,7 @@ def test_rows_without_a_target_are_left_out(tmp_path):
     data = load(path, "y")
     assert data.target.tolist() == [0.5, 1.5, 2.5]
     assert data.table.numeric[:, 0].tolist() == [1, 3, 5]
-    assert data.notes == ("2 rows have no value in 'y' and are left out",)
+    assert data.notes == ("2 rows have no value in 'y' (1 infinite) and are left out",)
 
 
 def test_a_dataset_is_passed_through():
@@ -287,3 +287,33 @@ def test_real_missing_values_and_labels():
     assert new.target is not None
     assert np.bincount(new.target).tolist() == [12435, 3846]
     assert len(new.table) == 16281
+
+
+def test_infinite_cells_are_said_to_be_so(tmp_path):
+    lines = [f"{'inf' if row == 3 else row / 7},{'-inf' if row in (5, 6) else row / 3}" for row in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    values = [[float(cell) for cell in line.split(",")] for line in lines]
+    for source in (tmp_path / "t.csv", dict(zip("xy", np.transpose(values), strict=True))):
+        notes = load(source, "y").notes
+        assert "2 rows have no value in 'y' (2 infinite) and are left out" in notes
+        assert "column 'x': 1 of its cells is infinite and counts as missing" in notes
+    with pytest.raises(DataError, match=r"target='y' has no finite value"):
+        load({"x": [1, 2, 3], "y": [np.inf] * 3}, "y")
+
+
+def test_names_and_classes_that_differ_in_case():
+    table = {"age": np.arange(60) / 7, "y": ["Yes", "yes", "No", "no"] * 15}
+    data = load(table, "y")
+    assert any(
+        "classes differ in upper and lower case" in note and "'No', 'no'" in note for note in data.notes
+    )
+    with pytest.raises(DataError, match=r"upper and lower case count: the data has 'AGE' for 'age'$"):
+        read_table({"AGE": [1.0]}, data.schema)
+
+
+def test_an_empty_source_is_refused():
+    for source in ("", " "):
+        with pytest.raises((UsageError, DataError), match=r"source"):
+            load(source, "y")
+    with pytest.raises(UsageError, match=r"source is an empty text"):
+        load("", "y")

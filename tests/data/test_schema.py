@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from fathom.data.infer import CATEGORY_BUCKETS, MAX_CATEGORIES, infer_kind, infer_schema
+from fathom.data.infer import infer_kind, infer_schema
 from fathom.data.read.frames import array_column
 from fathom.data.schema import Schema
+from fathom.data.texts import CATEGORY_BUCKETS, MAX_CATEGORIES
 from fathom.errors import DataError, UsageError
 
 ROWS = 200

@@ -185,7 +185,7 @@ def test_more_inputs_than_rows():
 
 def test_every_check_has_its_words():
     names = CHECKS.names()
-    assert len(names) == len(set(names)) == 12
+    assert len(names) == len(set(names)) == 15
     for check in CHECKS:
         assert check.find.__doc__
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .read.columns import RawColumn, as_numbers, as_texts, number_text, read_number
+from .read.columns import RawColumn, Writing, as_numbers, as_texts, number_text, read_number
 from .schema import Column, Schema
 from .words import bucket
 
@@ -95,6 +95,20 @@ class Dataset:
         return find_suspicions(self)
 
 
+def writing_of(column: Column) -> Writing:
+    """What a schema's column says of the cells of new data, before they are read."""
+    if column.kind in ("numeric", "weight") or (column.kind == "target" and column.categories is None):
+        return Writing("number", column.style, column.odd)
+    if column.kind in ("date", "time"):
+        return Writing("number", odd=column.odd)
+    return Writing("text", column.style if column.kind == "target" and column.style else "plain")
+
+
+def writings(schema: Schema) -> dict[str, Writing]:
+    """What a schema says of the cells of new data, by the name of the column."""
+    return {column.name: writing_of(column) for column in (*schema.ignored, *schema.columns, schema.target)}
+
+
 def build_table(columns: Mapping[str, RawColumn], schema: Schema) -> Table:
     """The table that raw columns hold under a schema.
 
@@ -111,7 +125,7 @@ def build_table(columns: Mapping[str, RawColumn], schema: Schema) -> Table:
     rows = len(next(iter(columns.values())).values)
     numeric = np.empty((rows, len(schema.numeric)))
     for place, column in enumerate(schema.numeric):
-        numeric[:, place] = as_numbers(columns[column.name], column.kind, column.style)
+        numeric[:, place] = as_numbers(columns[column.name], column.kind, column.style, column.odd)
     categorical = np.empty((rows, len(schema.categorical)), dtype=np.int32)
     for place, column in enumerate(schema.categorical):
         categorical[:, place] = _codes(as_texts(columns[column.name]), column)
@@ -137,7 +151,7 @@ def build_target(column: RawColumn, schema: Schema) -> np.ndarray:
     """
     classes = schema.target.categories
     if classes is None:
-        return as_numbers(column, "numeric")
+        return as_numbers(column, "numeric", schema.target.style)
     texts = as_texts(column)
     places = {name: place for place, name in enumerate(classes)}
     index: dict[str | None, int | None] = {None: -1}

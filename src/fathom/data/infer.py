@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..errors import DataError, UsageError, one_of
-from .read.columns import RawColumn, as_numbers, as_texts, looks_boolean, number_text, read_number
-from .read.dates import date_style, days_of_numbers, number_style
+from .notes import column_notes
+from .read.columns import RawColumn, as_numbers, as_texts, number_text
+from .read.dates import days_of_numbers
+from .read.numerals import read_number
+from .roles import DECIMALS
 from .schema import Column, Schema
+from .texts import WORD_BUCKETS, categorical, date, given_style, infer_text
 
-#: A text column with more categories than this is kept only if its values repeat.
-MAX_FREE_CATEGORIES = 50
-#: At most so many categories get an input of their own; the rest are hashed into `CATEGORY_BUCKETS` shared ones.
-MAX_CATEGORIES = 200
-CATEGORY_BUCKETS = 16
-#: The words of a text column are hashed into so many inputs, unless "text:N" says otherwise.
-WORD_BUCKETS = 64
 #: A whole-number target with more classes than this, or than this share of the rows, is a quantity.
 MAX_NUMBER_CLASSES = 20
 MAX_NUMBER_CLASS_SHARE = 0.05
@@ -78,6 +75,7 @@ def infer_schema(
         classes = _positive_last(goal, classes, positive)
     if chosen == "regression":
         _check_spread(goal)
+    alike = _alike(classes or ())
     features = [column for column in columns if column.name != target]
     if rows is not None:
         features = [column.take(rows) for column in features]
@@ -88,7 +86,22 @@ def infer_schema(
         why = "; ".join(f"{column.name!r}: {column.reason}" for column in ignored[:3])
         why += f"; and so on for {len(ignored) - 3} more" if len(ignored) > 3 else ""
         raise DataError(f"target={target!r}: no usable column is left to predict from; {why or 'add one'}")
-    return Schema(used, Column(target, "target", classes), ignored), tuple(notes)
+    return Schema(used, Column(target, "target", classes, style=goal.style), ignored), (*alike, *notes)
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """A note where classes differ in upper and lower case alone."""
+    written: dict[str, list[str]] = {}
+    for name in classes:
+        written.setdefault(" ".join(name.casefold().split()), []).append(name)
+    pairs = [names for names in written.values() if len(names) > 1]
+    if not pairs:
+        return []
+    shown = "; ".join(", ".join(map(repr, names)) for names in pairs[:3]) + ("; …" if len(pairs) > 3 else "")
+    return [
+        f"classes differ in upper and lower case or blanks alone ({shown}) and are kept apart; "
+        "if they are the same, write them alike"
+    ]
 
 
 def infer_columns(
@@ -103,7 +116,7 @@ def infer_columns(
         else:
             column = _infer_column(raw, len(features), keep_all)
         inferred.append(column)
-        notes += _column_notes(raw, column, raw.name in given)
+        notes += column_notes(raw, column, raw.name in given)
     return inferred, notes
 
 
@@ -205,7 +218,7 @@ def _positive_last(goal: RawColumn, classes: tuple[str, ...] | None, positive: s
 def _as_given(column: RawColumn, kind: str) -> Column:
     """The column as the user says it is; a cell that does not fit is an error."""
     if kind in _ROLE_REASONS:
-        return Column(column.name, kind, reason=_ROLE_REASONS[kind])
+        return Column(column.name, kind, reason=_ROLE_REASONS[kind], style=column.style, odd=column.odd_texts)
     missing = column.missing()
     if column.kind == "unsupported":
         raise DataError(f"column {column.name!r} cannot be used as {kind}: {column.reason}")
@@ -214,30 +227,15 @@ def _as_given(column: RawColumn, kind: str) -> Column:
     has_missing = bool(missing.any())
     kind, _, number = kind.partition(":")
     if kind == "categorical":
-        return _categorical(column.name, Counter(as_texts(column)[~missing].tolist()), has_missing)
+        return categorical(column.name, Counter(as_texts(column)[~missing].tolist()), has_missing)
     if kind == "text":
         return Column(column.name, "text", None, has_missing, buckets=int(number or WORD_BUCKETS))
-    if kind in ("numeric", "boolean"):
-        as_numbers(column, kind)
-        return Column(column.name, kind, has_missing=has_missing)
-    style = {"day-first": "day first", "month-first": "month first"}.get(kind) or _given_style(column)
-    return _date(column, style, has_missing)
-
-
-def _given_style(column: RawColumn) -> str:
-    if column.kind == "number":
-        return number_style(column.values)
-    if column.kind != "text":
-        return ""
-    texts = set(column.values.tolist()) - {None}
-    style = date_style(texts)
-    if style is None and date_style(["1/31/2000", *texts]) is not None:
-        text = min(texts)
-        raise DataError(
-            f"column {column.name!r}: {text!r} may have the day or the month first, and no row tells which; "
-            "say columns 'day-first' or 'month-first' in place of 'date'"
-        )
-    return style or ""
+    if kind in ("numeric", "boolean", *DECIMALS):
+        kind, style = ("numeric", DECIMALS[kind]) if kind in DECIMALS else (kind, column.style)
+        as_numbers(column, kind, style)
+        return Column(column.name, kind, has_missing=has_missing, style=style, odd=column.odd_texts)
+    style, odd = given_style(column, {"day-first": "day first", "month-first": "month first"}.get(kind))
+    return date(column, style, has_missing, odd)
 
 
 def _infer_column(column: RawColumn, features: int, keep_all: bool) -> Column:
@@ -247,7 +245,7 @@ def _infer_column(column: RawColumn, features: int, keep_all: bool) -> Column:
     if missing.all():
         return Column(column.name, "constant", has_missing=True, reason="it has no value in any row")
     if column.kind == "text":
-        return _infer_text(column, bool(missing.any()))
+        return infer_text(column, bool(missing.any()))
     present = column.values[~missing]
     has_missing = len(present) < len(missing)
     if not keep_all:
@@ -257,71 +255,11 @@ def _infer_column(column: RawColumn, features: int, keep_all: bool) -> Column:
         if column.kind == "number" and features > 1 and _is_identifier(column.name, column.values):
             return Column(column.name, "identifier", reason="it numbers the rows (an identifier)")
         if column.kind == "number" and _DATE_NAME.fullmatch(column.name.strip()) and _is_packed(present):
-            return _date(column, "yyyymmdd", has_missing)
+            return date(column, "yyyymmdd", has_missing)
     if column.kind == "date":
-        return _date(column, "", has_missing)
-    return Column(column.name, {"number": "numeric"}.get(column.kind, column.kind), has_missing=has_missing)
-
-
-def _infer_text(column: RawColumn, has_missing: bool) -> Column:
-    counts = Counter(column.values.tolist())
-    filled = len(column.values) - counts.pop(None, 0)
-    if len(counts) == 1:
-        return Column(column.name, "constant", has_missing=has_missing, reason="it has one value only")
-    if looks_boolean(column.values):
-        return Column(column.name, "boolean", has_missing=has_missing)
-    style = date_style(counts)
-    if style is not None:
-        return _date(column, style, has_missing)
-    unique = len(counts) == filled and filled > 20
-    if unique or (len(counts) > MAX_FREE_CATEGORIES and len(counts) > filled / 2):
-        length, repeats = _wording(counts)
-        if length >= 2 and repeats >= 2:
-            return Column(column.name, "text", None, has_missing, buckets=WORD_BUCKETS)
-        kind, word = (
-            ("text", "text whose words do not repeat") if length >= 2 else ("identifier", "an identifier")
-        )
-        reason = f"{len(counts)} different values in {filled} rows ({word})"
-        return Column(column.name, kind, has_missing=has_missing, reason=reason)
-    if len(counts) > MAX_CATEGORIES and _wording(counts)[0] >= 4:
-        return Column(column.name, "text", None, has_missing, buckets=WORD_BUCKETS)
-    return _categorical(column.name, counts, has_missing)
-
-
-def _wording(counts: Mapping[str, int]) -> tuple[float, float]:
-    """Words in a text, and how often each word occurs, over some 2,000 of the different texts."""
-    texts = sorted(counts)[:: max(1, len(counts) // 2000)]
-    words = [word for text in texts for word in text.lower().split()]
-    return len(words) / len(texts), len(words) / max(len(set(words)), 1)
-
-
-def _categorical(name: str, counts: Mapping[str, int], has_missing: bool) -> Column:
-    # The most frequent categories, ties by name, so that the choice does not depend on the order of the rows.
-    frequent = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
-    buckets = CATEGORY_BUCKETS if len(counts) > MAX_CATEGORIES else 0
-    return Column(name, "categorical", tuple(sorted(frequent)), has_missing, buckets=buckets)
-
-
-def _date(column: RawColumn, style: str, has_missing: bool) -> Column:
-    """A date column with those of its parts that vary."""
-    days = as_numbers(column, "date", style)
-    days = days[~np.isnan(days)]
-    if _same(days):
-        return Column(column.name, "constant", has_missing=has_missing, reason="it has one value only")
-    if style == "time":
-        return Column(column.name, "date", None, has_missing, parts=("hour",), style=style)
-    whole = np.floor(days).astype(np.int64)
-    date = whole.astype("datetime64[D]")
-    month = date.astype("datetime64[M]")
-    monthly = bool((date == month).all())  # months written as their first day
-    varies = {
-        "days": True,
-        "month": len(np.unique(month.astype(np.int64) % 12)) > 1,
-        "weekday": not monthly and len(np.unique(whole % 7)) > 1,
-        "hour": bool((days != whole).any()),
-    }
-    parts = tuple(part for part, varied in varies.items() if varied)
-    return Column(column.name, "date", None, has_missing, parts=parts, style=style)
+        return date(column, "", has_missing)
+    kind = {"number": "numeric"}.get(column.kind, column.kind)
+    return Column(column.name, kind, has_missing=has_missing, style=column.style, odd=column.odd_texts)
 
 
 def _same(values: np.ndarray) -> bool:
@@ -344,41 +282,3 @@ def _is_identifier(name: str, values: np.ndarray) -> bool:
     named = is_named_identifier(name)
     numbered = len(values) >= 20 and values[0] in (0.0, 1.0) and bool((np.diff(values) == 1).all())
     return numbered or (named and len(np.unique(values)) == len(values))
-
-
-def _column_notes(raw: RawColumn, column: Column, given: bool) -> list[str]:
-    """What a user should hear of a column; constants and identifiers are told as suspicions."""
-    name = f"column {column.name!r}"
-    if column.kind in ("weight", "group", "time", "split"):
-        return [f"{name} is no input: {column.reason}"]
-    if column.reason:
-        told = given or column.kind in ("constant", "identifier")
-        return [] if told else [f"{name} is ignored: {column.reason}"]
-    notes = []
-    if column.kind == "text" and not given:
-        notes.append(f"{name} is text: its words are hashed into {column.buckets} inputs")
-    if raw.kind == "text" and not given and column.kind in ("categorical", "text"):
-        notes += _almost_numbers(raw)
-    if column.kind == "categorical" and column.buckets:
-        distinct = len(set(as_texts(raw).tolist()) - {None})
-        rest = f"the others share {column.buckets} inputs"
-        notes.append(
-            f"{name}: the {MAX_CATEGORIES} most frequent of its {distinct} values have their own; {rest}"
-        )
-    return notes
-
-
-def _almost_numbers(raw: RawColumn) -> list[str]:
-    counts = Counter(raw.values.tolist())
-    filled = len(raw.values) - counts.pop(None, 0)
-    if sum(read_number(text) is not None for text, _ in counts.most_common(20)) < min(len(counts), 20) / 2:
-        return []
-    words = [text for text in counts if read_number(text) is None]
-    odd = sum(counts[text] for text in words)
-    if odd > 0.1 * filled:
-        return []
-    shown = ", ".join(repr(text) for text in sorted(words)[:3]) + (", …" if len(words) > 3 else "")
-    return [
-        f"column {raw.name!r} is read as categories, because {odd} of its {filled} cells are no numbers "
-        f"({shown}); empty or correct those to read it as numbers"
-    ]

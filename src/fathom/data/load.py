@@ -1,5 +1,6 @@
 """Open any source of data, and read new data for a model that exists."""
 
+import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .dataset import Dataset, Table, build_table, build_target
+from .dataset import Dataset, Table, build_table, build_target, writing_of, writings
 from .infer import infer_schema
-from .read.columns import RawColumn, finite
+from .read.columns import RawColumn, Writing, finite
 from .read.frames import read_arrays
 from .read.open import open_source
 from .reading import Reading, listing, match_labels, read_source
@@ -57,10 +58,11 @@ def load(
         kind: "classification" or "regression"; inferred from the target where None.
         positive: which of two classes is the positive one, whose F1, precision and recall are counted. If None, of two
             words the one that fewer than a fifth of the rows have, else the second in order; of numbers the larger.
-        columns: what some columns are, by name: "numeric", "boolean", "categorical", "date" ("day-first" or
-            "month-first" where no row tells), "text" ("text:256" for so many inputs) or "ignore"; or a role
-            in place of an input: "weight" (how much the row counts), "group" (its rows stay on one side of a
-            split), "time" (the latest rows are the test), "split" (train, validation or test).
+        columns: what some columns are, by name: "numeric" ("decimal-comma" or "decimal-point" where no cell
+            tells), "boolean", "categorical", "date" ("day-first" or "month-first" where no row tells), "text"
+            ("text:256" for so many inputs) or "ignore"; or a role in place of an input: "weight" (how much the row
+            counts), "group" (its rows stay on one side of a split), "time" (the latest rows are the test), "split"
+            (train, validation or test).
         sql: a SELECT over the file, whose table is called `data` or by the file's stem.
         test: a source of the test rows, with the columns of `source` in any order.
         validation: a source of the validation rows.
@@ -95,7 +97,9 @@ def load(
         if not whole:
             raise UsageError("stream=True is for one file alone; leave out sql, test and validation files")
         return load_stream(source, target, kind=kind, positive=positive, columns=columns, like=like)
-    reading = read_source(source, target, columns=columns, sql=sql, test=test, validation=validation)
+    reading = read_source(
+        source, target, columns=columns, sql=sql, test=test, validation=validation, like=like
+    )
     try:
         return build_dataset(reading, kind, like, positive)
     except DataError as error:
@@ -218,22 +222,28 @@ def _read_numbers(source: Any, schema: Schema) -> NewData | None:
 def _read_new(source: Any, schema: Schema) -> list[RawColumn]:
     names = [column.name for column in schema.columns]
     if isinstance(source, tuple) and len(source) == 2:
-        columns = read_arrays(*source)
-        goal = RawColumn(schema.target.name, columns[-1].kind, columns[-1].values)
+        columns = read_arrays(*source, _by_place(schema))
+        goal = dataclasses.replace(columns[-1], name=schema.target.name)
         return (
             [*_by_position(columns[:-1], names), goal] if columns[0].name == "x0" else [*columns[:-1], goal]
         )
     if isinstance(source, list) or (
         hasattr(source, "__array__") and hasattr(source, "ndim") and not hasattr(source, "columns")
     ):
-        return _by_position(read_arrays(source), names)
-    return open_source(source, [*names, schema.target.name]).columns
+        return _by_position(read_arrays(source, known=_by_place(schema)), names)
+    return open_source(source, writings(schema)).columns
+
+
+def _by_place(schema: Schema) -> dict[str, Writing]:
+    """What is known of the cells of arrays, whose columns have names or are called by place: x0 and so on."""
+    places = {f"x{place}": writing_of(column) for place, column in enumerate(schema.columns)}
+    return {**places, **writings(schema)}
 
 
 def _by_position(columns: list[RawColumn], names: list[str]) -> list[RawColumn]:
     if _named([column.name for column in columns], names):
         return columns
-    return [RawColumn(name, column.kind, column.values) for name, column in zip(names, columns, strict=True)]
+    return [dataclasses.replace(column, name=name) for name, column in zip(names, columns, strict=True)]
 
 
 def _named(given: Sequence[str], names: Sequence[str]) -> bool:
@@ -261,7 +271,11 @@ def check_present(given: Sequence[str], schema: Schema) -> None:
         return
     noun = "column is" if len(absent) == 1 else "columns are"
     hint = ""
-    if len(absent) == len(schema.columns):
+    cases = {name.strip().casefold(): name for name in given}
+    if all(name.strip().casefold() in cases for name in absent):
+        written = ", ".join(f"{cases[name.strip().casefold()]!r} for {name!r}" for name in absent[:3])
+        hint = f"; upper and lower case count: the data has {written}{', …' if len(absent) > 3 else ''}"
+    elif len(absent) == len(schema.columns):
         hint = f"; it has: {listing(given)} (is its header line missing?)"
     elif close := difflib.get_close_matches(absent[0], given, n=1):
         hint = f"; did you mean the column {close[0]!r} for {absent[0]!r}?"

@@ -12,6 +12,14 @@ from .schema import ROLES, Column
 _SHOWN = 4  # categories
 _TOLD_SHARE = 0.02  # of the cells, of the most frequent value
 _LENGTH = 24  # characters of a category
+_STYLES = {
+    "plain": "",
+    "unclear": "",
+    "comma": "decimal comma",
+    "comma %": "decimal comma",
+    "point": "",
+    "point %": "",
+}
 
 
 def profile(columns: Sequence[RawColumn], schema: Mapping[str, Column]) -> list[dict[str, Any]]:
@@ -49,7 +57,8 @@ def _describe(raw: RawColumn, column: Column) -> dict[str, Any]:
 def _values(raw: RawColumn, column: Column, counts: Counter | None) -> str:
     """The range of numbers and dates, the most frequent of other values; no cell is missing."""
     if column.kind == "date":
-        return _dates(as_numbers(raw, "date", column.style), column.style)
+        days = as_numbers(raw, "date", column.style, column.odd)
+        return _dates(days[~np.isnan(days)], column.style)
     if raw.kind == "date":
         return _dates(raw.values, "")
     if raw.kind == "number" and column.categories is None:
@@ -94,4 +103,4 @@ def _note(column: Column) -> str:
         return f"{column.buckets} hashed inputs"
     if column.kind == "categorical" and column.buckets:
         return f"{len(column.categories or ())} inputs, {column.buckets} for the rest"
-    return column.style
+    return _STYLES.get(column.style, column.style)

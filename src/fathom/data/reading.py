@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .read.columns import RawColumn, as_numbers, as_texts, unsupported
+from .dataset import writings
+from .read.columns import RawColumn, Writing, as_numbers, as_texts, unsupported
 from .read.open import open_source
 from .read.sources import SOURCES
-from .roles import read_columns, row_parts
+from .roles import asked_writings, read_columns, row_parts
+from .schema import Schema
 
 _UNNAMED = re.compile(r"column\d+|x\d+")
 _AS_TEXT = ("categorical", "text", "ignore", "group", "split")
@@ -55,6 +57,7 @@ def read_source(
     test: Any = None,
     validation: Any = None,
     target_needed: bool = True,
+    like: Schema | None = None,
 ) -> Reading:
     """Read a source, and the files given for validation and test, as one table.
 
@@ -66,12 +69,13 @@ def read_source(
         test: a source of the test rows.
         validation: a source of the validation rows.
         target_needed: whether to refuse a source without a target.
+        like: the schema that the columns are read under.
 
     Returns:
         What was read.
     """
-    named = (*((target,) if target else ()), *(columns or {}))
-    opened = open_source(source, named, sql)
+    known = asked_writings(columns, target) if like is None else writings(like)
+    opened = open_source(source, known, sql)
     names = [column.name for column in opened.columns]
     chosen = _check_target(target, opened.target, names, target_needed)
     given = read_columns(columns, names, chosen)
@@ -132,7 +136,8 @@ def _drop_unlabeled(reading: Reading, target: str) -> Reading:
     if count == 0:
         return reading
     if count == len(missing):
-        raise DataError(f"target={target!r} has no value in any row; choose another column")
+        value = "finite value" if goal.infinite else "value"
+        raise DataError(f"target={target!r} has no {value} in any row; choose another column")
     part = reading.part
     for number, name in ((1, "validation"), (2, "test")):
         if part is not None and (part == number).any() and missing[part == number].all():
@@ -140,7 +145,8 @@ def _drop_unlabeled(reading: Reading, target: str) -> Reading:
                 f"target={target!r} has no value in any {name} row; give rows whose answer is known"
             )
     noun = "row has" if count == 1 else "rows have"
-    note = f"{count} {noun} no value in {target!r} and {'is' if count == 1 else 'are'} left out"
+    infinite = f" ({goal.infinite} infinite)" if goal.infinite else ""
+    note = f"{count} {noun} no value in {target!r}{infinite} and {'is' if count == 1 else 'are'} left out"
     return dataclasses.replace(
         reading,
         columns=[column.take(~missing) for column in reading.columns],
@@ -157,7 +163,11 @@ def _join(reading: Reading, files: Mapping[str, Any]) -> Reading:
     parts = [np.full(len(reading.columns[0].values), 0 if len(files) == 2 else -1, dtype=np.int8)]
     notes = list(reading.notes)
     for role, file in files.items():
-        opened = open_source(file, names)
+        known = {column.name: _like(column) for column in reading.columns}
+        opened = open_source(file, known)
+        theirs = [column.name for column in opened.columns]
+        if theirs != names and len(theirs) == len(names) and (_all_unnamed(names) or _all_unnamed(theirs)):
+            opened = open_source(file, dict(zip(theirs, known.values(), strict=True)))  # known by position
         columns, more = _aligned(names, opened.columns, role)
         notes += [*opened.notes, *more]
         for stack, column in zip(stacks, columns, strict=True):
@@ -175,6 +185,13 @@ def _join(reading: Reading, files: Mapping[str, Any]) -> Reading:
     )
 
 
+def _like(own: RawColumn) -> Writing:
+    """How the cells of a given file's column are read: as the source's."""
+    if own.kind == "text":
+        return Writing("text", "plain")
+    return Writing("number", own.style, own.odd_texts)
+
+
 def _aligned(
     names: Sequence[str], columns: Sequence[RawColumn], role: str
 ) -> tuple[list[RawColumn], list[str]]:
@@ -183,7 +200,7 @@ def _aligned(
     absent = [name for name in names if name not in by_name]
     unnamed = _all_unnamed(names) or _all_unnamed(by_name)
     if unnamed and len(columns) == len(names):
-        return [RawColumn(n, c.kind, c.values, c.reason) for n, c in zip(names, columns, strict=True)], []
+        return [dataclasses.replace(c, name=n) for n, c in zip(names, columns, strict=True)], []
     if unnamed:
         raise DataError(
             f"{role} file: it has {len(columns)} columns without names, the source {len(names)}; give as many"
@@ -265,13 +282,12 @@ def _of_one_kind(stack: list[RawColumn], column: RawColumn, word: str, role: str
         return RawColumn(column.name, "text", as_texts(column))
     kind = {"number": "numeric"}.get(own.kind, own.kind)
     try:
-        return RawColumn(column.name, own.kind, as_numbers(column, kind))
+        known = _like(own)
+        return RawColumn(column.name, own.kind, as_numbers(column, kind, known.style, known.odd))
     except DataError as error:
         raise DataError(f"{role} file: {error}") from None
 
 
 def _stacked(stack: list[RawColumn]) -> RawColumn:
     first = stack[0]
-    return RawColumn(
-        first.name, first.kind, np.concatenate([column.values for column in stack]), first.reason
-    )
+    return dataclasses.replace(first, values=np.concatenate([column.values for column in stack]))

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ..errors import DataError, UsageError, one_of
-from .read.columns import RawColumn, as_numbers, as_texts
+from .read.columns import RawColumn, Writing, as_numbers, as_texts
 from .read.dates import date_style
 from .schema import KINDS, ROLES
 
+#: What `columns` may say of how a column's numbers are written, and the style that it means.
+DECIMALS = {"decimal-comma": "comma", "decimal-point": "point"}
 #: What `columns` may say of a column; "text:N" hashes its words into N inputs.
-COLUMN_WORDS = (*KINDS, "text:N", "day-first", "month-first", "ignore", *ROLES)
+COLUMN_WORDS = (*KINDS, "text:N", *DECIMALS, "day-first", "month-first", "ignore", *ROLES)
 #: What a split column may say of a row, and the part that it means.
 PARTS = {
     **dict.fromkeys(("train", "training"), 0),
@@ -67,6 +69,14 @@ def read_columns(
             )
         read[name] = "text" if word == "text:N" else word
     return read
+
+
+def asked_writings(columns: Mapping[str, str] | None, target: str | None = None) -> dict[str, Writing]:
+    """What `columns` says of the cells, before they are read; those of the target are values whatever they are."""
+    read = {word: Writing() for word in ("numeric", "date", "day-first", "month-first", "weight", "time")}
+    read |= {word: Writing(style=style) for word, style in DECIMALS.items()}
+    named = {name: read.get(str(word), Writing("text", "plain")) for name, word in (columns or {}).items()}
+    return named if target is None else {**named, target: Writing("text")}
 
 
 def row_weights(column: RawColumn) -> np.ndarray:

@@ -5,7 +5,7 @@ every fold of a study has the same inputs.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -34,7 +34,9 @@ class Column:
             of them), or those of the words of a text column.
         parts: which parts of a date are inputs: "days" since 1970-01-01, "month" (1 to 12), "weekday" (Monday
             is 0), "hour" (with the minutes as a fraction).
-        style: how its dates are written, one of `dates.STYLES`.
+        style: how its dates are written, one of `dates.STYLES`, or its numbers, one of `numerals.STYLES`; "unclear"
+            of a column whose dates may have the day or the month first, so that they are none.
+        odd: writings of a cell of numbers or dates that count as missing, besides the usual markers.
     """
 
     name: str
@@ -44,7 +46,9 @@ class Column:
     reason: str = ""
     buckets: int = 0
     parts: tuple[str, ...] = ()
-    style: str = ""
+    # How cells were written does not change what a column means to a network.
+    style: str = field(default="", compare=False)
+    odd: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.kind == "date" and not self.parts:
@@ -119,9 +123,10 @@ class Schema:
 
 def _written(column: Column) -> dict[str, Any]:
     categories = None if column.categories is None else list(column.categories)
-    return {**asdict(column), "categories": categories, "parts": list(column.parts)}
+    return {**asdict(column), "categories": categories, "parts": list(column.parts), "odd": list(column.odd)}
 
 
 def _read(written: Mapping[str, Any]) -> Column:
     categories = None if written["categories"] is None else tuple(written["categories"])
-    return Column(**{**written, "categories": categories, "parts": tuple(written.get("parts", ()))})
+    more = {name: tuple(written.get(name, ())) for name in ("parts", "odd")}
+    return Column(**{**written, "categories": categories, **more})

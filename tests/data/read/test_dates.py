@@ -5,7 +5,7 @@ import datetime
 import numpy as np
 import pytest
 
-from fathom.data.read.dates import date_style, days_of, days_of_numbers, number_style
+from fathom.data.read.dates import date_style, days_of, days_of_numbers, number_style, style_of_most
 
 
 def days(text):
@@ -32,6 +32,14 @@ def days(text):
         ("05-Jan-2024", "", "2024-01-05"),
         ("March 1st, 2024", "", "2024-03-01"),
         ("Sept 2024", "", "2024-09-01"),
+        ("05-Jan-24", "", "2024-01-05"),
+        ("29/Jan/2021 07:00", "", "2021-01-29T07:00"),
+        ("20210129T070000", "", "2021-01-29T07:00"),
+        ("20210129T0700Z", "", "2021-01-29T07:00"),
+        ("Fri, 29 Jan 2021 07:00:00 GMT", "", "2021-01-29T07:00"),
+        ("Fri, 29 Jan 2021 07:00:00 +0200", "", "2021-01-29T05:00"),
+        ("Fri Jan 29 07:00:00 2021", "", "2021-01-29T07:00"),
+        ("Tue Mar  5 13:45:10 UTC 2024", "", "2024-03-05T13:45:10"),
         ("20240229", "yyyymmdd", "2024-02-29"),
         ("12:00 am", "time", "1970-01-01T00:00"),
         ("13:45", "time", "1970-01-01T13:45"),
@@ -52,7 +60,20 @@ def test_a_zone_is_taken_off(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["3/4/2024", "2024-13-01", "2023-02-29", "24:00", "5 Mai 2024", "1234-12", "20240131", "٢٠٢٤-٠١-٠١", ""],
+    [
+        "3/4/2024",
+        "2024-13-01",
+        "2023-02-29",
+        "24:00",
+        "5 Mai 2024",
+        "1234-12",
+        "20240131",
+        "Jan 21",
+        "20241301T070000",
+        "Fri",
+        "٢٠٢٤-٠١-٠١",
+        "",
+    ],
 )
 def test_what_is_no_date(text):
     assert days_of(text) is None
@@ -72,6 +93,23 @@ def test_what_is_no_date(text):
 )
 def test_the_style_of_a_column(texts, style):
     assert date_style(texts) == style
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ({"3/14/2024": 30, "3/4/2024": 9, "2/30/2024": 1}, ("month first", ("2/30/2024",))),
+        ({"2024-01-02": 399, "2020-02-30": 1}, ("", ("2020-02-30",))),
+        ({"2024-01-02": 20, "-": 400, "unknown": 9}, ("", ("-", "unknown"))),
+        ({"2024-01-02": 19, "-": 1}, None),
+        ({"2024-01-02": 90, "soon": 10}, None),
+        ({"1/2/2024": 5, "2/1/2024": 5}, ("unclear", ())),
+        ({"13/2/2024": 200, "2/13/2024": 2}, None),
+        ({"red": 100, "blue": 100}, None),
+    ],
+)
+def test_a_column_of_dates_with_slips(counts, found):
+    assert style_of_most(counts) == found
 
 
 def test_numbers_as_dates():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fathom.data.read.columns import BLANKS, clean_text, type_text
+from fathom.data.read.columns import BLANKS, Odd, clean_text, read_texts, type_text
 from fathom.data.read.database import connect
 from fathom.data.read.tables import read_file
 from fathom.errors import DataError
@@ -98,12 +98,16 @@ def test_wildcards_in_a_name_are_letters(tmp_path):
     assert kinds(read_file(path)) == {"right": "number"}
 
 
-def test_a_text_beyond_the_sample_still_decides_the_kind(tmp_path):
-    rows = [f"{i},{i}" for i in range(300_000)]
-    columns = read_file(written(tmp_path / "a.csv", "\n".join(["a,b", *rows, "x,1"])))
-    assert kinds(columns) == {"a": "text", "b": "number"}
+def test_texts_beyond_the_sample_still_decide_the_kind(tmp_path):
+    rows = [f"{i},{i},{i}" for i in range(300_000)]
+    rows += [f"x,1,{'abcdefghijkl'[i]}" for i in range(12)]
+    columns = read_file(written(tmp_path / "a.csv", "\n".join(["a,b,c", *rows])))
+    # Twelve writings that are no numbers are codes, one is a slip.
+    assert kinds(columns) == {"a": "number", "b": "number", "c": "text"}
     assert columns[1].values[:300_000].tolist() == list(range(300_000))
-    assert columns[0].values[-1] == "x"
+    assert columns[2].values[-1] == "l"
+    assert np.isnan(columns[0].values[-12:]).all()
+    assert columns[0].odd == Odd({"x": (12, 300_000)}, 300_012)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path, table, line_end, deli
     columns = read_file(written(tmp_path / "t.csv", buffer.getvalue()), expected=["number"])
     assert [column.name for column in columns] == header
     for place, column in enumerate(columns):
-        expected = type_text("", clean_text(row[place] for row in rows))
+        expected = read_texts("", clean_text(row[place] for row in rows))
         assert column.kind == expected.kind
         if column.kind == "text":
             assert column.values.tolist() == expected.values.tolist()

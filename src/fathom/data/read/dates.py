@@ -6,13 +6,18 @@ is above 12), is kept with the schema as the column's style, and is not guessed 
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
+from .numerals import LEAST_NUMBERS, MOST_ODD, is_marker, nearly_all
+
 #: How a column's dates are written, where that is not plain from each cell.
 STYLES = ("", "day first", "month first", "time", "yyyymmdd", "unix s", "unix ms")
+#: The style of dates that have the day or the month first, no row telling which; they are not read.
+UNCLEAR = "unclear"
 
+_TRIAL = 20  # texts that show whether a column may be dates
 _FARTHEST = 3_000_000  # days: some 8,000 years
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -22,7 +27,7 @@ _NAME = (
 )
 _CLOCK = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<part>\d+))?)?"
-    r"( ?(?P<half>[ap]m))?( ?(?P<zone>z|utc|[+-]\d\d(:?\d\d)?))?"
+    r"( ?(?P<half>[ap]m))?( ?(?P<zone>z|utc|gmt|[+-]\d\d(:?\d\d)?))?"
 )
 _AFTER = rf"([ t]\s*{_CLOCK})?"
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -30,10 +35,21 @@ _ISO = re.compile(rf"(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})([-/.](?P<day>\d{
 _PARTS = re.compile(
     rf"(?P<a>\d{{1,2}})(?P<mark>[-/.])(?P<b>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}|\d\d){_AFTER}", _FLAGS
 )
+_BASIC = re.compile(
+    r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)t(?P<hour>\d\d)(?P<minute>\d\d)"
+    r"((?P<second>\d\d)(\.(?P<part>\d+))?)?(?P<half>)(?P<zone>z|[+-]\d\d(:?\d\d)?)?",
+    _FLAGS,
+)
+_WEEKDAY = r"((mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}\.?,? )?"
 _NTH = r"\d{1,2})(st|nd|rd|th)?"
 _NAMED = re.compile(
-    rf"((?P<day>{_NTH}[ -])?{_NAME}[ -]((?P<day2>{_NTH},? )?(?P<year>\d{{4}}){_AFTER}", _FLAGS
+    rf"{_WEEKDAY}((?P<day>{_NTH}[ /-])?{_NAME}[ /-]((?P<day2>{_NTH},? )?(?P<year>\d{{4}}){_AFTER}", _FLAGS
 )
+# Without a day before it, "Jan 21" may be a day.
+_SHORT_YEAR = re.compile(
+    rf"{_WEEKDAY}(?P<day>{_NTH}[ /-]{_NAME}[ /-](?P<day2>)(?P<year>\d\d){_AFTER}", _FLAGS
+)
+_YEAR_LAST = re.compile(rf"{_WEEKDAY}{_NAME} +(?P<day>{_NTH}(?P<day2>) {_CLOCK} (?P<year>\d{{4}})", _FLAGS)
 _TIME = re.compile(_CLOCK, _FLAGS)
 
 
@@ -42,7 +58,8 @@ def days_of(text: str, style: str = "") -> float | None:
 
     Args:
         text: "2024-03-05", "2024-03-05T13:45+01:00", "2024-03", "5.3.2024", "3/5/2024", "5 March 2024",
-            "Mar 5, 2024", and under style "time" "13:45" or "1:45 pm", the share of a day.
+            "Mar 5, 2024", "5-Mar-24", "20240305T134500", "Tue, 5 Mar 2024 13:45:00 GMT", "Tue Mar  5 13:45:00 2024",
+            and under style "time" "13:45" or "1:45 pm", the share of a day.
         style: one of `STYLES`; where it is "" "3/5/2024" says nothing, and "5.3.2024" has the day first.
 
     Example:
@@ -65,7 +82,9 @@ def days_of(text: str, style: str = "") -> float | None:
             return None
         day, month = (found["a"], found["b"]) if first else (found["b"], found["a"])
         return _moment(found, found["year"], month, day)
-    if found := _NAMED.fullmatch(text):
+    if found := _BASIC.fullmatch(text):
+        return _moment(found, found["year"], found["month"], found["day"])
+    if found := _NAMED.fullmatch(text) or _SHORT_YEAR.fullmatch(text) or _YEAR_LAST.fullmatch(text):
         month = _MONTHS.index(found["name"][:3].lower()) + 1
         if found["day"] and found["day2"]:
             return None
@@ -89,6 +108,43 @@ def date_style(texts: Iterable[str]) -> str | None:
         return ""
     fitting = [style for style in ("day first", "month first", "time") if fits(style)]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def style_of_most(
+    counts: Mapping[str, int], styles: Collection[str] = ()
+) -> tuple[str, tuple[str, ...]] | None:
+    """The style in which texts are dates, all of them or nearly all, and those that are none.
+
+    Args:
+        counts: how often each text occurs; what means "no value" among dates may be among them.
+        styles: those that it may be; any if none is given.
+
+    Returns:
+        The style, `UNCLEAR` where the day or the month may be first; and the texts that are no dates. None where
+        the texts are no dates.
+
+    Example:
+        >>> style_of_most({"3/14/2024": 30, "2/30/2024": 1}), style_of_most({"3/4/2024": 30})
+        (('month first', ('2/30/2024',)), ('unclear', ()))
+    """
+    rest = [text for text in counts if not is_marker(text)]
+    styles = styles or ("", "day first", "month first", "time")
+    trial = rest[:_TRIAL]
+    if not any(2 * sum(days_of(text, style) is not None for text in trial) >= len(trial) for style in styles):
+        return None
+    fits = {style: {text for text in rest if days_of(text, style) is not None} for style in styles}
+    sizes = {style: sum(counts[text] for text in found) for style, found in fits.items()}
+    most, filled = max(sizes.values()), sum(counts[text] for text in rest)
+    if most == 0 or (len(rest) < len(counts) and most < LEAST_NUMBERS):
+        return None
+    chosen = [style for style, size in sizes.items() if size == most]
+    odd = tuple(sorted(counts.keys() - fits[chosen[0]]))
+    slips = [text for text in odd if not is_marker(text)]
+    if slips and (not nearly_all(most, filled) or len(slips) > MOST_ODD):
+        return None
+    if any(text in found for text in slips for found in fits.values()):
+        return None  # two ways to write dates in one column
+    return (chosen[0] if len(chosen) == 1 or chosen[0] == "" else UNCLEAR), odd
 
 
 def days_of_numbers(values: np.ndarray, style: str) -> np.ndarray | None:

@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, UsageError
-from .columns import RawColumn, as_texts, clean_text, finite, type_text, unsupported
+from .columns import RawColumn, Writing, as_texts, clean_text, number_column, read_texts, unsupported
 
 #: The name of the target where (x, y) arrays are given.
 ARRAY_TARGET = "y"
 _MOST_DENSE = 2 << 30  # bytes of a sparse matrix with its zeros written out
 
 
-def read_frame(frame: Any) -> list[RawColumn]:
+def read_frame(frame: Any, known: Mapping[str, Writing] | None = None) -> list[RawColumn]:
     """The columns of a data frame, in its order.
 
     Args:
         frame: any eager or lazy frame that narwhals knows, or a mapping of names to one-dimensional arrays. An
             index is passed over; a moment in a time zone is read in UTC; a duration is its seconds.
+        known: what is known of the cells of some columns, by name.
 
     Returns:
         One raw column for each column of the frame.
@@ -30,9 +31,12 @@ def read_frame(frame: Any) -> list[RawColumn]:
         UsageError: if it is no data frame.
     """
     if isinstance(frame, Mapping):
-        columns = [array_column(str(name), np.asarray(values)) for name, values in frame.items()]
+        cells = [(str(name), np.asarray(values)) for name, values in frame.items()]
+        columns = [array_column(name, values, _known(known, name)) for name, values in cells]
     else:
-        columns = [_series_column(str(name), series) for name, series in _series(frame)]
+        columns = [
+            _series_column(str(name), series, _known(known, str(name))) for name, series in _series(frame)
+        ]
     _check_unique([column.name for column in columns])
     if not columns or len(columns[0].values) == 0:
         raise DataError("the data frame is empty; give at least one column and one row")
@@ -41,7 +45,7 @@ def read_frame(frame: Any) -> list[RawColumn]:
     return columns
 
 
-def read_arrays(x: Any, y: Any = None) -> list[RawColumn]:
+def read_arrays(x: Any, y: Any = None, known: Mapping[str, Writing] | None = None) -> list[RawColumn]:
     """The columns of a feature array and a target array.
 
     Columns are views of the array where it holds bytes or float32, as images do: `values` keeps that type.
@@ -50,6 +54,7 @@ def read_arrays(x: Any, y: Any = None) -> list[RawColumn]:
         x: [rows, features] or [rows]; a SciPy sparse matrix; a data frame; or images, [rows, height, width] or
             [rows, height, width, channels] (also [rows, channels, height, width] with 1 or 3 channels).
         y: [rows] target, or None.
+        known: what is known of the cells of some columns, by name.
 
     Returns:
         Columns x0, x1, … (pixel_0_0, pixel_0_1, … of images; the frame's own), then y if it is given.
@@ -61,7 +66,7 @@ def read_arrays(x: Any, y: Any = None) -> list[RawColumn]:
         >>> [column.name for column in read_arrays(np.zeros((4, 2)), np.arange(4))]
         ['x0', 'x1', 'y']
     """
-    columns = _features(x)
+    columns = _features(x, known)
     if y is None:
         return columns
     target = np.asarray(y)
@@ -73,7 +78,7 @@ def read_arrays(x: Any, y: Any = None) -> list[RawColumn]:
         )
     if any(column.name == ARRAY_TARGET for column in columns):
         raise DataError(f"x has a column named {ARRAY_TARGET!r}, the name that the target gets; rename it")
-    return [*columns, array_column(ARRAY_TARGET, target)]
+    return [*columns, array_column(ARRAY_TARGET, target, Writing("text"))]
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -102,12 +107,13 @@ def pixel_names(shape: tuple[int, ...]) -> list[str]:
     return ["pixel_" + "_".join(map(str, place)) for place in np.ndindex(*shape)]
 
 
-def array_column(name: str, values: np.ndarray) -> RawColumn:
+def array_column(name: str, values: np.ndarray, known: Writing | None = None) -> RawColumn:
     """The raw column that a one-dimensional array is.
 
     Args:
         name: its name.
         values: [rows]: booleans, numbers, dates or text.
+        known: what is known of its cells.
 
     Returns:
         The column.
@@ -120,19 +126,23 @@ def array_column(name: str, values: np.ndarray) -> RawColumn:
     if values.dtype.kind == "b":
         return RawColumn(name, "boolean", values.astype(np.float64))
     if values.dtype.kind in "iuf":
-        return RawColumn(name, "number", finite(values.astype(np.float64)))
+        return number_column(name, values.astype(np.float64))
     if values.dtype.kind == "M":
         return RawColumn(name, "date", _days(values))
     if values.dtype.kind == "m":
         return RawColumn(name, "number", _seconds(values))
     if values.dtype.kind in "USO":
-        return type_text(name, clean_text(values.tolist()))
+        return read_texts(name, clean_text(values.tolist()), known)
     return unsupported(name, len(values), f"its values are of type {values.dtype}")
 
 
-def _features(x: Any) -> list[RawColumn]:
+def _known(known: Mapping[str, Writing] | None, name: str) -> Writing | None:
+    return None if known is None else known.get(name)
+
+
+def _features(x: Any, known: Mapping[str, Writing] | None) -> list[RawColumn]:
     if isinstance(x, Mapping) or is_frame(x):
-        return read_frame(x)
+        return read_frame(x, known)
     try:
         array = _dense(x) if hasattr(x, "toarray") and hasattr(x, "nnz") else np.asarray(x)
     except ValueError as error:
@@ -156,7 +166,7 @@ def _features(x: Any) -> list[RawColumn]:
         if array.dtype == np.float32:
             rows[np.isinf(rows)] = np.nan
         return [RawColumn(name, "number", row) for name, row in zip(names, rows, strict=True)]
-    return [array_column(name, array[:, place]) for place, name in enumerate(names)]
+    return [array_column(name, array[:, place], _known(known, name)) for place, name in enumerate(names)]
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:
@@ -218,12 +228,12 @@ def _series(frame: Any) -> list[tuple[str, Any]]:
         raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _series_column(name: str, series: Any) -> RawColumn:
+def _series_column(name: str, series: Any, known: Writing | None) -> RawColumn:
     import narwhals as nw
 
     kind = series.dtype
     if kind.is_numeric():
-        return RawColumn(name, "number", finite(_floats(series)))
+        return number_column(name, _floats(series))
     if kind == nw.Boolean:
         cells = [np.nan if _absent(value) else float(value) for value in series.to_list()]
         return RawColumn(name, "boolean", np.array(cells, dtype=np.float64))
@@ -243,7 +253,7 @@ def _series_column(name: str, series: Any) -> RawColumn:
         # Declared categories stay categories, even where each is written as a number.
         return RawColumn(name, "text", clean_text(_label(value) for value in series.to_list()))
     if kind in (nw.String, nw.Object, nw.Unknown):
-        return type_text(name, clean_text(series.to_list()))
+        return read_texts(name, clean_text(series.to_list()), known)
     return unsupported(name, len(series), f"its values are of type {kind}")
 
 

@@ -1,17 +1,35 @@
-"""Numbers as people write them: decimal commas, and thousands held apart."""
+"""Numbers as people write them: decimal commas, thousands held apart, signs of currency and percent.
 
-from collections.abc import Sequence
+"1.234" is a thousand in one country and a little over one in another: which it is follows from the whole table,
+is kept with the schema as the column's style, and is not guessed again for new data.
+"""
+
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
 
-from .database import aggregates, literal
-
-if TYPE_CHECKING:
-    import duckdb
+import numpy as np
 
 # A blank, a no-break blank (plain or narrow) or an apostrophe may stand between thousands in any country.
 _GAPS = " \u00a0\u202f'\u2019"
-_TRIAL = 1000
+_BLANKS = "[ \u00a0\u202f]?"
+_MINUS = "\u2212"  # as typesetters write it
+_CURRENCIES = "$€£¥₹₽₩₺₪₫฿₴₱¢"
+
+#: What means "no value" in a column that is otherwise numbers or dates; among words it is a category.
+MARKERS = (
+    *("-", "--", "---", "\u2013", "\u2014", "*", "..", "...", "\u2026", "?", "."),
+    *("na", "n/a", "n.a.", "n.d.", "n/d", "none", "nil", "null", "missing", "unknown"),
+)
+#: A column counts as numbers (or dates) with some cells that are none only if it has at least so many numbers,
+LEAST_NUMBERS = 20
+#: if at most this share of its cells are none, markers aside,
+MOST_ODD_SHARE = 0.05
+#: and if these are of at most so many writings: many different ones are codes, not slips.
+MOST_ODD = 10
+
+_MARKERS = frozenset(MARKERS)
 
 
 @dataclass(frozen=True)
@@ -21,74 +39,120 @@ class Numeral:
     Attributes:
         point: between whole and broken part: "." or ",".
         group: what may stand between thousands, besides a blank or an apostrophe.
+        percent: whether each has a percent sign; the number is what stands before it.
+
+    Example:
+        >>> COMMA.read("1.234,5 €"), POINT.read("(1,234)"), POINT.read("1.234.5")
+        (1234.5, -1234.0, None)
     """
 
     point: str
     group: str
+    percent: bool = False
 
-    @property
+    @cached_property
     def pattern(self) -> str:
         """What a whole cell must match."""
         thousands = rf"[1-9]\d{{0,2}}([\{self.group}{_GAPS}]\d{{3}})+"
-        return rf"[+-]?((\d+|{thousands})(\{self.point}\d*)?|\{self.point}\d+)([eE][+-]?\d+)?"
+        number = rf"((\d+|{thousands})(\{self.point}\d*)?|\{self.point}\d+)([eE][+-]?\d+)?"
+        sign, money = rf"[+\-{_MINUS}]", rf"[{_CURRENCIES}]{_BLANKS}"
+        before = rf"({sign}?({money})?|{money}{sign})"
+        after = rf"{_BLANKS}%" if self.percent else rf"({_BLANKS}[{_CURRENCIES}])?"
+        return rf"{before}{number}{after}|\(({money})?{number}{after}\)"
 
-    def sql(self, cell: str) -> str:
-        """The SQL that reads a cell as a number."""
-        bare = f"translate({cell}, {literal(self.group + _GAPS)}, '')"
-        return f"CAST(replace({bare}, {literal(self.point)}, '.') AS DOUBLE)"
+    @property
+    def dropped(self) -> str:
+        """The signs that a number has none of; a typesetter's minus is not among them."""
+        return f"{self.group}{_GAPS}{_CURRENCIES}%()"
+
+    def read(self, text: str) -> float | None:
+        """The number that a text is; None where it is not written so."""
+        if self._compiled.fullmatch(text) is None:
+            return None
+        number = float(text.translate(self._table).replace(self.point, "."))
+        if np.isinf(number):
+            return np.nan
+        return -number if text.startswith("(") else number
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.ASCII)
+
+    @cached_property
+    def _table(self) -> dict[int, str | None]:
+        return str.maketrans({_MINUS: "-", **dict.fromkeys(self.dropped)})
 
 
 COMMA = Numeral(",", ".")
 POINT = Numeral(".", ",")
+#: The ways to write numbers that are none as they stand, by the style of a column.
+NUMERALS = {
+    "comma": COMMA,
+    "point": POINT,
+    "comma %": Numeral(",", ".", percent=True),
+    "point %": Numeral(".", ",", percent=True),
+}
+#: How a column's numbers are written: a key of `NUMERALS`; "plain", as they stand; "unclear", as they stand, while
+#: each point may as well hold thousands apart; "" where nothing tells (whole numbers, or no text).
+STYLES = ("", "plain", "unclear", *NUMERALS)
 
 
-def find_numerals(
-    connection: "duckdb.DuckDBPyConnection", texts: Sequence[str], plain: Sequence[str], delimiter: str
-) -> dict[str, Numeral]:
-    """Which columns of the table of cells, read as text, are numbers written with commas or gaps.
+def read_number(text: str) -> float | None:
+    """The number that a text is, NaN for an infinite one; None for other text.
 
-    "1,234" alone may be either: in a table whose delimiter is a comma it is a thousand; elsewhere the other
-    columns decide, by the commas or points that they hold; where they do not, it stays text.
-
-    Args:
-        connection: holds the table of cells.
-        texts: the columns read as text.
-        plain: the columns that are numbers as they stand.
-        delimiter: the delimiter of the table.
-
-    Returns:
-        How the numbers of each such column are written.
+    Python also reads "1_000" and digits of other scripts; the file reader does not, and neither does this.
     """
-    found = _fitting(connection, texts, _TRIAL)
-    found = _fitting(connection, [cell for cell, fits in found.items() if any(fits)], None)
-    numerals: dict[str, Numeral] = {}
-    unclear = []
-    for cell, (comma, point, has_comma) in found.items():
-        if comma and point and has_comma:
-            unclear.append(cell)
-        elif comma or point:
-            numerals[cell] = POINT if point else COMMA
-    if unclear:
-        chosen = POINT if delimiter == "," or _has_point(connection, plain) else None
-        chosen = COMMA if COMMA in numerals.values() and delimiter != "," else chosen
-        if chosen is not None:
-            numerals.update(dict.fromkeys(unclear, chosen))
-    return numerals
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return np.nan if np.isinf(number) else number
 
 
-def _fitting(
-    connection: "duckdb.DuckDBPyConnection", cells: Sequence[str], rows: int | None
-) -> dict[str, tuple[bool, bool, bool]]:
-    """For each column: whether all cells fit `COMMA`, all fit `POINT`, and some holds a comma."""
-    asked = {
-        cell: f"coalesce(bool_and(regexp_full_match({cell}, {literal(COMMA.pattern)})), false), "
-        f"coalesce(bool_and(regexp_full_match({cell}, {literal(POINT.pattern)})), false), "
-        f"coalesce(bool_or(contains({cell}, ',')), false)"
-        for cell in cells
-    }
-    answer = aggregates(connection, asked, rows)
-    return {cell: tuple(answer[3 * i : 3 * i + 3]) for i, cell in enumerate(cells)}  # pyright: ignore
+def number_reader(style: str) -> Callable[[str], float | None]:
+    """What reads the numbers of a style."""
+    return NUMERALS[style].read if style in NUMERALS else read_number
 
 
-def _has_point(connection: "duckdb.DuckDBPyConnection", plain: Sequence[str]) -> bool:
-    return any(aggregates(connection, {cell: f"bool_or(contains({cell}, '.'))" for cell in plain}))
+def is_marker(text: str) -> bool:
+    """Whether a text among numbers or dates means "no value"."""
+    return text.lower() in _MARKERS
+
+
+@dataclass(frozen=True)
+class Fits:
+    """How many cells of a column fit each way to write numbers.
+
+    Attributes:
+        filled: cells with a value; markers and writings known to be none are not among them.
+        markers: cells that are such.
+        counts: by style, "plain" first.
+        commas: whether some cell holds a comma.
+        points: whether some cell that is a number as it stands holds a point.
+    """
+
+    filled: int
+    markers: int
+    counts: Mapping[str, int]
+    commas: bool
+    points: bool
+
+    def best(self, tolerant: bool) -> tuple[str, ...]:
+        """The styles that the most cells fit, if these are all of them or, where asked, nearly all.
+
+        Args:
+            tolerant: whether cells that are no numbers may remain.
+        """
+        most = max(self.counts.values())
+        if most == 0 or (most < self.filled and not (tolerant and nearly_all(most, self.filled))):
+            return ()
+        if tolerant and self.markers and most < LEAST_NUMBERS:
+            return ()
+        return tuple(style for style, count in self.counts.items() if count == most)
+
+
+def nearly_all(fitting: int, filled: int) -> bool:
+    """Whether so many of the cells fit that the others are slips."""
+    return fitting >= LEAST_NUMBERS and filled - fitting <= MOST_ODD_SHARE * filled

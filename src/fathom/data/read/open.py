@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from .columns import RawColumn
 from .frames import ARRAY_TARGET, image_shape, read_arrays, read_frame
 from .images import has_images, is_image, read_images
 from .sources import SOURCES
-from .tables import PARQUET, TABLE_SUFFIXES, file_kind, read_files, table_stem
+from .tables import PARQUET, TABLE_SUFFIXES, file_kind, read_files, table_stem, writings_by_name
 
 # Files that a user may well give, and what to do with them.
 _OTHERS = {
@@ -56,13 +56,14 @@ class Opened:
     kind: str | None = None
 
 
-def open_source(source: Any, expected: Iterable[str] = (), sql: str | None = None) -> Opened:
+def open_source(source: Any, expected: Collection[str] = (), sql: str | None = None) -> Opened:
     """Read a source of any kind.
 
     Args:
         source: as for `load`.
         expected: names that the source should hold; one of them in the first row of a text file makes that
-            row a header, and names of pixels say the size of images.
+            row a header, and names of pixels say the size of images; or a mapping, which says what is known of
+            each column's cells.
         sql: a SELECT over the file, whose table is called by the file's stem or `data`; or over the tables of
             a folder, each called by its stem.
 
@@ -81,17 +82,17 @@ def open_source(source: Any, expected: Iterable[str] = (), sql: str | None = Non
     if isinstance(source, tuple):
         if len(source) != 2:
             raise UsageError(f"source is a tuple of {len(source)}; give (x, y): features and target")
-        columns = read_arrays(*source)
+        columns = read_arrays(*source, writings_by_name(expected))
         named = _has_names(source[0])
         shape = () if named else image_shape(np.shape(source[0]))
         return Opened("arrays", columns, ARRAY_TARGET, not named, shape)
     if is_path:
-        return _open_path(Path(source).expanduser(), tuple(expected), sql)
+        return _open_path(_path(source), expected, sql)
     if isinstance(source, str):
         record = SOURCES[source]
         columns = record.read()
         return Opened(record.name, columns, record.target, bool(record.shape), record.shape, kind=record.kind)
-    return Opened("table", read_frame(source))
+    return Opened("table", read_frame(source, writings_by_name(expected)))
 
 
 def table_files(source: Any) -> list[Path]:
@@ -105,7 +106,7 @@ def table_files(source: Any) -> list[Path]:
     """
     if not isinstance(source, (str, os.PathLike)) or (isinstance(source, str) and source in SOURCES):
         return []
-    path = Path(source).expanduser()
+    path = _path(source)
     if not path.exists() and (found := _matching(path)):
         return found if len(found) == 1 or all(file_kind(one) in PARQUET for one in found) else []
     if path.is_dir():
@@ -117,11 +118,17 @@ def table_files(source: Any) -> list[Path]:
     return [] if no_table else [path]
 
 
+def _path(source: str | os.PathLike) -> Path:
+    if not os.fspath(source):
+        raise UsageError("source is an empty text; give a bundled name or the path of a file or a folder")
+    return Path(source).expanduser()
+
+
 def _has_names(x: Any) -> bool:
     return isinstance(x, Mapping) or hasattr(x, "columns")
 
 
-def _open_path(path: Path, expected: Sequence[str], sql: str | None) -> Opened:
+def _open_path(path: Path, expected: Collection[str], sql: str | None) -> Opened:
     if not path.exists() and (found := _matching(path)):
         return _open_tables(path.parent.name or "table", found, str(path), expected, sql)
     if path.is_dir():
@@ -144,7 +151,7 @@ def _open_path(path: Path, expected: Sequence[str], sql: str | None) -> Opened:
     return Opened(name, read_files([path], expected))
 
 
-def _open_folder(folder: Path, expected: Sequence[str], sql: str | None) -> Opened:
+def _open_folder(folder: Path, expected: Collection[str], sql: str | None) -> Opened:
     name = folder.resolve().name
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     tables = [path for path in files if file_kind(path) in TABLE_SUFFIXES]
@@ -166,7 +173,7 @@ def _open_folder(folder: Path, expected: Sequence[str], sql: str | None) -> Open
 
 
 def _open_tables(
-    name: str, paths: list[Path], shown: str, expected: Sequence[str], sql: str | None
+    name: str, paths: list[Path], shown: str, expected: Collection[str], sql: str | None
 ) -> Opened:
     if sql is None and len(paths) > 1 and not all(file_kind(path) in PARQUET for path in paths):
         raise DataError(
@@ -176,7 +183,7 @@ def _open_tables(
     return Opened(table_stem(paths[0]) if len(paths) == 1 else name, read_files(paths, expected, sql))
 
 
-def _open_images(source: Path, expected: Sequence[str]) -> Opened:
+def _open_images(source: Path, expected: Collection[str]) -> Opened:
     images = read_images(source, expected)
     columns = read_arrays(images.x)
     target = None

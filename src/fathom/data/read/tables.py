@@ -5,21 +5,18 @@ here, every cell arrives as text, and a column is numbers only if each of its ce
 """
 
 import csv
-import re
 import tempfile
 import zlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ...errors import DataError, UsageError
-from .columns import BLANKS, DATE_PATTERN, MISSING_MARKERS, RawColumn, finite, unsupported
-from .database import CELLS, aggregates, connect, escaped, literal, one_line, quoted, several
+from .cells import TEXT_TYPES, cells_of, clean_sql, raw_column, text_kinds
+from .columns import RawColumn, Writing, unsupported
+from .database import CELLS, connect, escaped, literal, one_line, quoted, several
 from .layout import Layout, detect_layout, unique_names, without_quotes
-from .numerals import Numeral, find_numerals
 from .rewrite import REWRITTEN, rewrite_plain, unpack_zst
 
 if TYPE_CHECKING:
@@ -31,27 +28,6 @@ _JSON = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (*PARQUET, *_JSON, ".csv", ".tsv", ".tab", ".data")
 _PACKED = (".gz", ".zst")
 _FETCHED = 1 << 20  # cells of one query
-_NUMBER_TYPES = re.compile(
-    r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|REAL|DOUBLE|U?INT(128)?|BIGNUM)$"
-)
-_DATE_TYPES = re.compile(r"^(DATE|TIMESTAMP.*)$")
-_SPAN_TYPES = re.compile(r"^(INTERVAL|TIME.*)$")
-_TEXT_TYPES = re.compile(r"^(VARCHAR|ENUM.*|UUID|\"?NULL\"?)$")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """How a column of the table of cells is read.
-
-    Attributes:
-        kind: as of `RawColumn`.
-        sql: its value as DuckDB reads it; empty for a column that cannot be used.
-        reason: why it cannot be used.
-    """
-
-    kind: str
-    sql: str = ""
-    reason: str = ""
 
 
 def read_file(path: str | Path, expected: Collection[str] = (), sql: str | None = None) -> list[RawColumn]:
@@ -59,7 +35,8 @@ def read_file(path: str | Path, expected: Collection[str] = (), sql: str | None 
 
     Args:
         path: .parquet, .json/.jsonl/.ndjson, or delimited text under any other name; text also as .gz or .zst.
-        expected: names that the file should hold; one of them in the first row makes that row a header.
+        expected: names that the file should hold, one of which in the first row makes that row a header; or a
+            mapping, which says what is known of each column's cells.
         sql: a SELECT over the file, whose table is called by the file's stem or `data`; its result is read.
 
     Returns:
@@ -98,11 +75,14 @@ def read_files(
             made = [folder / file for folder, path in zip(folders, paths, strict=True)
                     for file in (REWRITTEN, path.stem)]  # fmt: skip
             with connect([*paths, *made]) as connection:
+                styles: dict[str, str] = {}
                 if sql is not None:
-                    names, decimal = _select(connection, paths, folders, expected, sql), ","
+                    (names, styles), delimiter = _select(connection, paths, folders, expected, sql), ","
                 else:
-                    names, decimal = load_table(connection, paths, folders[0], expected)
-                columns = _columns(connection, names, decimal)
+                    names, delimiter = load_table(connection, paths, folders[0], expected)
+                columns = _columns(connection, names, delimiter, writings_by_name(expected))
+                columns = [replace(c, style=c.style or styles.get(c.name, "")) if c.kind == "number" else c
+                           for c in columns]  # fmt: skip
     except duckdb.Error as error:
         raise DataError(f"file {shown!r} cannot be read as a table: {one_line(error)}") from None
     except (OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
@@ -112,6 +92,11 @@ def read_files(
             raise DataError("sql selects no rows; widen its WHERE")
         raise DataError(f"file {shown!r} has no rows; give at least one under the header")
     return columns
+
+
+def writings_by_name(expected: Collection[str]) -> dict[str, Writing]:
+    """What is known of columns by name; of those that are only named nothing is."""
+    return dict(expected) if isinstance(expected, Mapping) else dict.fromkeys(expected, Writing())
 
 
 def table_stem(path: Path) -> str:
@@ -155,10 +140,11 @@ def _select(
     folders: Sequence[Path],
     expected: Collection[str],
     sql: str,
-) -> list[str]:
-    """Read the result of a SELECT over files into the table of cells; its names."""
+) -> tuple[list[str], dict[str, str]]:
+    """Read the result of a SELECT over files into the table of cells; its names, and how numbers were written."""
     import duckdb
 
+    styles: dict[str, str] = {}
     for path, folder in zip(paths, folders, strict=True):
         reader = typed_reader([path])
         stem = quoted(table_stem(path))
@@ -166,8 +152,12 @@ def _select(
             connection.execute(f"CREATE VIEW {stem} AS SELECT * FROM {reader}")
         else:
             names, delimiter = load_table(connection, [path], folder, expected)
-            kinds = _text_kinds(connection, range(len(names)), delimiter)
-            cells = (f"{_typed(kinds[i], f'c{i}')} AS {quoted(name)}" for i, name in enumerate(names))
+            # A result does not say which of its cells were no numbers, so that none may be.
+            asked = dict.fromkeys(names, Writing()) | writings_by_name(expected)
+            known = {name: one if one.kind else replace(one, kind="text") for name, one in asked.items()}
+            kinds = text_kinds(connection, dict(enumerate(names)), delimiter, known)
+            styles |= {name: kinds[place].style for place, name in enumerate(names)}
+            cells = (f"{kinds[i].sql(f'c{i}')} AS {quoted(name)}" for i, name in enumerate(names))
             connection.execute(f"CREATE TABLE {stem} AS SELECT {', '.join(cells)} FROM {CELLS}")
             connection.execute(f"DROP TABLE {CELLS}")
         if len(paths) == 1 and stem.lower() != '"data"':
@@ -188,7 +178,7 @@ def _select(
         ) from None
     except duckdb.Error as error:
         raise UsageError(f"sql fails: {one_line(error)}; the tables are: {known}") from None
-    return fill_table(connection, quoted("fathom result"))
+    return fill_table(connection, quoted("fathom result")), styles
 
 
 def typed_reader(paths: Sequence[Path], more: str = "") -> str | None:
@@ -238,7 +228,7 @@ def fill_table(
         )
     cells = [f"c{place}" for place in range(len(described))]
     chosen = [
-        f"{_clean(cell)} AS {cell}" if _TEXT_TYPES.match(row[1]) else cell
+        f"{clean_sql(cell)} AS {cell}" if TEXT_TYPES.match(row[1]) else cell
         for cell, row in zip(cells, described, strict=True)
     ]
     source = f"SELECT {', '.join(chosen)} FROM {reader} AS source({', '.join(cells)})"
@@ -247,10 +237,13 @@ def fill_table(
 
 
 def _columns(
-    connection: "duckdb.DuckDBPyConnection", names: Sequence[str], delimiter: str
+    connection: "duckdb.DuckDBPyConnection",
+    names: Sequence[str],
+    delimiter: str,
+    known: Mapping[str, Writing],
 ) -> list[RawColumn]:
     rows = connection.execute(f"SELECT count(*) FROM {CELLS}").fetchall()[0][0]
-    named = dict(zip(names, cells_of(connection, delimiter), strict=True))
+    named = dict(zip(names, cells_of(connection, names, delimiter, known), strict=True))
     columns = {name: unsupported(name, rows, cell.reason) for name, cell in named.items() if not cell.sql}
     for some in several([name for name in named if name not in columns], _FETCHED // max(rows, 1)):
         asked = ", ".join(f"{named[name].sql} AS v{place}" for place, name in enumerate(some))
@@ -259,97 +252,3 @@ def _columns(
             name: raw_column(name, named[name], found.pop(f"v{place}")) for place, name in enumerate(some)
         }
     return [columns[name] for name in names]
-
-
-def cells_of(connection: "duckdb.DuckDBPyConnection", delimiter: str) -> list[Cell]:
-    """How each column of the table of cells is read: text as numbers or dates where every cell is one."""
-    types = [row[1] for row in connection.execute(f"DESCRIBE {CELLS}").fetchall()]
-    texts = [place for place, kind in enumerate(types) if _TEXT_TYPES.match(kind)]
-    kinds = _text_kinds(connection, texts, delimiter)
-    cells = []
-    for place, kind in enumerate(types):
-        cell = f"c{place}"
-        if place in kinds:
-            word = kinds[place]
-            cells.append(_cell(word if isinstance(word, str) else "number", _typed(word, cell)))
-        elif _NUMBER_TYPES.match(kind):
-            cells.append(_cell("number", cell))
-        elif kind == "BOOLEAN":
-            cells.append(_cell("boolean", cell))
-        elif _DATE_TYPES.match(kind):
-            cells.append(_cell("date", cell))
-        elif _SPAN_TYPES.match(kind):
-            cells.append(_cell("number", f"epoch({cell})"))
-        else:
-            cells.append(Cell("unsupported", reason=f"its values are of type {kind}"))
-    return cells
-
-
-def _text_kinds(
-    connection: "duckdb.DuckDBPyConnection", places: Sequence[int], delimiter: str
-) -> dict[int, str | Numeral]:
-    """For each text column, what every one of its cells fits: number, date, a numeral, or else text."""
-    if not places:
-        return {}
-    counts = {
-        cell: f"count({cell}), count({_as_double(cell)}), count({_as_date(cell)})"
-        for cell in (f"c{place}" for place in places)
-    }
-    found = aggregates(connection, counts)
-    kinds: dict[int, str | Numeral] = {}
-    for order, place in enumerate(places):
-        filled, numbers, dates = found[3 * order : 3 * order + 3]
-        fits = {"number": numbers, "date": dates}
-        kinds[place] = next((kind for kind, count in fits.items() if count == filled > 0), "text")
-    plain = [f"c{place}" for place, kind in kinds.items() if kind == "number"]
-    texts = [f"c{place}" for place, kind in kinds.items() if kind == "text"]
-    numerals = find_numerals(connection, texts, plain, delimiter)
-    return {place: numerals.get(f"c{place}", kind) for place, kind in kinds.items()}
-
-
-def _typed(kind: str | Numeral, cell: str) -> str:
-    """The SQL of a text cell as what it is."""
-    if isinstance(kind, Numeral):
-        return kind.sql(cell)
-    return {
-        "number": f"CAST({cell} AS DOUBLE)",
-        "date": f"CAST({cell} AS TIMESTAMP)",
-        "text": f"CAST({cell} AS VARCHAR)",
-    }[kind]
-
-
-def _cell(kind: str, cell: str) -> Cell:
-    read = {
-        "number": f"CAST({cell} AS DOUBLE)",
-        "boolean": f"CAST({cell} AS DOUBLE)",
-        # Of a moment in a time zone these are the microseconds in UTC.
-        "date": f"epoch_us({cell}) / 86400000000.0",
-        "text": f"CAST({cell} AS VARCHAR)",
-    }
-    return Cell(kind, read[kind])
-
-
-def raw_column(name: str, cell: Cell, values: Any) -> RawColumn:
-    """A column from what DuckDB fetched of it."""
-    if cell.kind != "text":
-        numbers = np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
-        return RawColumn(name, cell.kind, finite(numbers))
-    cells = np.array(np.ma.getdata(values), dtype=object)
-    cells[np.ma.getmaskarray(np.ma.asarray(values))] = None
-    return RawColumn(name, "text", cells)
-
-
-def _clean(cell: str) -> str:
-    trimmed = f"trim({cell}, {literal(BLANKS)})"
-    # Not IN: DuckDB makes a join of a list this long, and a join does not keep the order of the rows.
-    # Nor a WHEN for each: that takes 2 MB a column.
-    marker = literal("|".join(map(re.escape, MISSING_MARKERS)))
-    return f"(CASE WHEN regexp_full_match({trimmed}, {marker}) THEN NULL ELSE {trimmed} END)"
-
-
-def _as_double(cell: str) -> str:
-    return f"(CASE WHEN contains({cell}, '_') THEN NULL ELSE TRY_CAST({cell} AS DOUBLE) END)"
-
-
-def _as_date(cell: str) -> str:
-    return f"(CASE WHEN regexp_matches({cell}, '{DATE_PATTERN}', 's') THEN TRY_CAST({cell} AS TIMESTAMP) END)"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dataset import writings
 from ..load import NewData, check_present, passed_over, read_new
 from ..read.columns import RawColumn
 from ..read.open import Opened, table_files
@@ -39,9 +40,9 @@ def new_batches(
             yield _rows_of(whole, start, start + rows)
         return
     inputs, answers = list(schema.columns), (schema.target, schema.role("weight"))
-    known = {column.name for column in (*inputs, *answers) if column is not None}
-    wanted = known if with_target else {column.name for column in inputs}
-    table = TableSource(table_files(source), known)
+    read = (*inputs, *answers) if with_target else inputs
+    wanted = {column.name for column in read if column is not None}
+    table = TableSource(table_files(source), writings(schema))
     check_present(table.names, schema)
     notes = set(passed_over(table.names, schema))
     told: set[str] = set()

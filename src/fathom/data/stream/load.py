@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, UsageError
-from ..dataset import Dataset
+from ..dataset import Dataset, writings
 from ..load import build_dataset
 from ..read.columns import RawColumn
+from ..read.dates import days_of
+from ..read.numerals import MOST_ODD, is_marker, nearly_all
 from ..read.open import table_files
 from ..read.tables import PARQUET, file_kind
 from ..reading import Reading, listing
-from ..roles import read_columns
+from ..roles import asked_writings, read_columns
 from ..schema import Schema
 from .source import TableSource
 
@@ -80,7 +82,7 @@ def load_stream(
                 f"columns: {name!r} is {word!r}, which needs every row in memory; stream without it, or on a "
                 "machine with more memory give stream=False"
             )
-    drawn = draw(path, target, columns, resident)
+    drawn = draw(path, target, columns, resident, like)
     source, reading = drawn.source, drawn.reading
     if target is None:
         raise UsageError(f"target is not given; the columns are: {listing(source.names)}")
@@ -88,7 +90,9 @@ def load_stream(
     filled = source.filled()
     labeled, notes = filled.get(target, source.rows), list(dataset.notes)
     if like is None:
-        dataset = dataclasses.replace(dataset, schema=_seen_missing(dataset.schema, filled, source.rows))
+        schema = _seen_missing(dataset.schema, filled, source.rows)
+        schema, more = _seen_odd(schema, source, filled)
+        dataset, notes = dataclasses.replace(dataset, schema=schema), [*notes, *more]
     if labeled < source.rows:
         notes.append(f"{source.rows - labeled:,} rows have no value in {target!r} and are left out")
     held = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
@@ -113,7 +117,11 @@ class Drawn:
 
 
 def draw(
-    path: object, target: str | None, columns: Mapping[str, str] | None = None, rows: int = RESIDENT
+    path: object,
+    target: str | None,
+    columns: Mapping[str, str] | None = None,
+    rows: int = RESIDENT,
+    like: Schema | None = None,
 ) -> Drawn:
     """Draw rows at random from a file that need not fit into memory.
 
@@ -122,6 +130,7 @@ def draw(
         target: the column to predict, or None.
         columns: what some columns are, as for `load`.
         rows: how many; all of them where there are no more.
+        like: the schema that the columns are read under.
 
     Raises:
         DataError: if the file cannot be read, or none of the rows has a target.
@@ -130,7 +139,7 @@ def draw(
     files = table_files(path)
     if not files:
         raise UsageError(f"stream: {path!r} is no file of a table; only CSV, Parquet and JSON are streamed")
-    source = TableSource(files, (*((target,) if target else ()), *(columns or {})))
+    source = TableSource(files, asked_writings(columns, target) if like is None else writings(like))
     if target is not None and target not in source.names:
         raise UsageError(f"target={target!r} is no column; the columns are: {listing(source.names)}")
     given = read_columns(columns, source.names, target)
@@ -215,3 +224,25 @@ def _seen_missing(schema: Schema, filled: Mapping[str, int], rows: int) -> Schem
         for c in schema.columns
     )
     return dataclasses.replace(schema, columns=columns)
+
+
+def _seen_odd(schema: Schema, source: TableSource, filled: Mapping[str, int]) -> tuple[Schema, list[str]]:
+    """The schema with the few cells noted that are no dates, which the rows drawn may not show; and notes of them."""
+    columns, notes = [], []
+    for column in schema.columns:
+        odd = (
+            source.unread(column.name, lambda text, style=column.style: days_of(text, style))
+            if column.kind == "date"
+            else {}
+        )
+        slips = {text: count for text, count in odd.items() if not is_marker(text)}
+        dates = filled.get(column.name, 0) - sum(odd.values())
+        if odd and len(slips) <= MOST_ODD and (not slips or nearly_all(dates, dates + sum(slips.values()))):
+            if set(odd) != set(column.odd):
+                shown = ", ".join(map(repr, sorted(odd)))
+                notes.append(
+                    f"column {column.name!r}: cells of the file that are no dates ({shown}) count as missing"
+                )
+            column = dataclasses.replace(column, odd=tuple(sorted(odd)), has_missing=True)
+        columns.append(column)
+    return dataclasses.replace(schema, columns=tuple(columns)), notes

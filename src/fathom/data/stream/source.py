@@ -12,7 +12,7 @@ import sys
 import tempfile
 import weakref
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,22 @@ import numpy as np
 
 from ...errors import DataError
 from ...process import cache_root
-from ..read.columns import RawColumn, unsupported
+from ..read.cells import cells_of, raw_column
+from ..read.columns import RawColumn, Writing, unsupported
 from ..read.database import CELLS, connect, escaped, one_line
 from ..read.rewrite import REWRITTEN
 from ..read.tables import (
     PARQUET,
-    cells_of,
     file_kind,
     fill_table,
     load_table,
-    raw_column,
     table_stem,
     typed_reader,
+    writings_by_name,
 )
 
 STRETCH = 131_072  # rows read at a time
+_FETCHED, _LISTED = 10_000, 100  # different texts of a column: at a time, and that cannot be read
 _LARGEST_GROUP = 1 << 20  # rows of a Parquet row group; larger ones are copied into smaller ones
 
 
@@ -44,7 +45,7 @@ class TableSource:
     Args:
         paths: a file of Parquet, JSON lines or delimited text, the latter also packed; or Parquet files, which
             are copied into one table.
-        expected: names that the file should hold.
+        expected: names that the file should hold, or what is known of their cells, by name.
 
     Attributes:
         paths: the files.
@@ -76,10 +77,16 @@ class TableSource:
                 shutil.rmtree(scratch / "text", ignore_errors=True)
                 self._row = "rowid"
             self.names = tuple(names)
-            self._cells = dict(zip(names, cells_of(self._connection, delimiter)[: len(names)], strict=True))
+            self._delimiter = delimiter
+            self.expect(writings_by_name(expected))
             self.rows = int(self._connection.execute(f"SELECT count(*) FROM {CELLS}").fetchall()[0][0])
         if self.rows == 0:
             raise DataError(f"file {self._shown!r} has no rows; give at least one under the header")
+
+    def expect(self, known: Mapping[str, Writing]) -> None:
+        """Read the cells from here on as is known of them, by the name of the column."""
+        cells = cells_of(self._connection, self.names, self._delimiter, known, self._row)
+        self._cells = dict(zip(self.names, cells, strict=True))
 
     def stretches(self, rows: int = STRETCH) -> list[tuple[int, int]]:
         """The whole table in stretches of rows, each [start, stop)."""
@@ -115,6 +122,18 @@ class TableSource:
         with self._told():
             found = self._connection.execute(f"SELECT {counts} FROM {CELLS}").fetchall()[0]
         return dict(zip(usable, found, strict=True))
+
+    def unread(self, name: str, read: Callable[[str], object]) -> dict[str, int]:
+        """Texts of a column for which `read` gives None, and how many cells are so; the first ones of many."""
+        if self._cells[name].kind != "text":
+            return {}
+        cell, found = f"c{self.names.index(name)}", {}
+        query = f"SELECT {cell}, count(*) FROM {CELLS} WHERE {cell} IS NOT NULL GROUP BY {cell}"
+        with self._told():
+            cursor = self._connection.cursor().execute(query)
+            while len(found) < _LISTED and (some := cursor.fetchmany(_FETCHED)):
+                found |= {text: count for text, count in some if read(text) is None}
+        return found
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""Suspicions about single columns: constants, identifiers, codes that stand for a missing value."""
+"""Suspicions about single columns: constants, identifiers, codes for a missing value, writings of two meanings."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,13 @@ import numpy as np
 from ...look import format_count
 from ..dataset import Dataset
 from ..infer import is_named_identifier
+from ..read.dates import UNCLEAR
 from .suspicion import Suspicion, columns_are
 
 #: Numbers that often stand for a missing value.
 CODES = (-1.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, -9.0, -99.0, -999.0, -9999.0, -99999.0)
+
+_LEAST_KEYS = 20  # rows
 
 
 def constant(dataset: Dataset) -> Iterator[Suspicion]:
@@ -53,6 +56,63 @@ def identifier(dataset: Dataset) -> Iterator[Suspicion]:
             f"(--columns {_word(name, 'group')})"
         )
         yield Suspicion("identifier", kept, said, advice)
+
+
+def shuffled_numbers(dataset: Dataset) -> Iterator[Suspicion]:
+    """Columns of whole numbers without gaps, each once: keys in another order."""
+    names = []
+    for place, column in enumerate(dataset.schema.numeric):
+        values = dataset.table.numeric[:, place]
+        if column.kind != "numeric" or is_named_identifier(column.name) or np.isnan(values).any():
+            continue
+        if np.ptp(values) == len(values) - 1 and (values == np.round(values)).all():
+            names += [column.name] * (len(np.unique(values)) == len(values))
+    if not names or len(values := dataset.target) < _LEAST_KEYS or len(dataset.schema.columns) == 1:
+        return
+    said = columns_are(
+        names,
+        f"holds {len(values)} whole numbers without a gap, each once, as keys of rows do",
+        f"hold {len(values)} whole numbers without a gap, each once, as keys of rows do",
+    )
+    yield Suspicion(
+        "shuffled numbers", tuple(names), said, f"leave it out: --columns {_word(names[0], 'ignore')}"
+    )
+
+
+def unclear_points(dataset: Dataset) -> Iterator[Suspicion]:
+    """Numbers such as 1.234, whose points may hold thousands apart."""
+    columns = (*dataset.schema.columns, dataset.schema.target)
+    names = tuple(c.name for c in columns if c.style == "unclear" and c.kind in ("numeric", "target"))
+    if not names:
+        return
+    said = columns_are(
+        names,
+        "has three digits after every point, and was read with decimal points (1.234 as a little over 1)",
+        "have three digits after every point, and were read with decimal points (1.234 as a little over 1)",
+    )
+    name = names[0]
+    if name == dataset.schema.target.name:
+        advice = "if the points hold thousands apart, write the numbers without them"
+    else:
+        advice = (
+            f"if the points hold thousands apart, say --columns {_word(name, 'decimal-comma')}; "
+            f"if not, --columns {_word(name, 'decimal-point')}"
+        )
+    yield Suspicion("decimal point", names, said, advice)
+
+
+def unclear_dates(dataset: Dataset) -> Iterator[Suspicion]:
+    """Dates such as 3/4/2024 in a column without a day above 12."""
+    columns = (*dataset.schema.columns, *dataset.schema.ignored)
+    names = tuple(c.name for c in columns if c.style == UNCLEAR and c.kind in ("categorical", "text"))
+    if names:
+        said = columns_are(
+            names,
+            "has dates with the day or the month first, no row tells which, and they are not read as dates",
+            "have dates with the day or the month first, no row tells which, and they are not read as dates",
+        )
+        first, second = (_word(names[0], word) for word in ("day-first", "month-first"))
+        yield Suspicion("day or month", names, said, f"say --columns {first} or --columns {second}")
 
 
 def missing_code(dataset: Dataset) -> Iterator[Suspicion]:

@@ -34,7 +34,10 @@ for _name, _find in {
     "imbalance": target.imbalance,
     "capped": target.capped,
     "missing code": columns.missing_code,
+    "decimal point": columns.unclear_points,
+    "day or month": columns.unclear_dates,
     "identifier": columns.identifier,
+    "shuffled numbers": columns.shuffled_numbers,
     "constant": columns.constant,
     "few rows": rows.few_rows,
 }.items():

@@ -54,6 +54,7 @@ _MODULES = (
     "data/words.py",
     "data/read/columns.py",
     "data/read/dates.py",
+    "data/read/numerals.py",
 )
 _PACKAGES = (".", "data", "data/read")
 

@@ -20,13 +20,13 @@ from pathlib import Path
 import jax
 import jax.export
 import numpy as np
-from encoding.data.dataset import build_table  # pyright: ignore[reportMissingImports]
+from encoding.data.dataset import build_table, writing_of  # pyright: ignore[reportMissingImports]
 from encoding.data.encode import Encoder  # pyright: ignore[reportMissingImports]
 from encoding.data.read.columns import (  # pyright: ignore[reportMissingImports]
     RawColumn,
     clean_text,
     finite,
-    type_text,
+    read_texts,
 )
 from encoding.data.schema import Schema  # pyright: ignore[reportMissingImports]
 from encoding.errors import DataError  # pyright: ignore[reportMissingImports]
@@ -59,7 +59,7 @@ class Model:
         absent = [column.name for column in self.schema.columns if column.name not in columns]
         if absent:
             raise DataError(f"columns are missing that the model reads: {', '.join(absent)}")
-        table = build_table({c.name: _raw(c.name, columns[c.name]) for c in self.schema.columns}, self.schema)
+        table = build_table({c.name: _raw(c, columns[c.name]) for c in self.schema.columns}, self.schema)
         return np.stack([encoder.encode(table) for encoder in self.encoders])
 
     def predict(self, columns):
@@ -92,17 +92,17 @@ def _below(arrays, prefix):
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _raw(name, cells):
+def _raw(column, cells):
     """The cells of a column as the encoding reads them."""
     array = np.asarray(cells)
     if array.dtype.kind in "iuf":
-        return RawColumn(name, "number", finite(array.astype(np.float64)))
+        return RawColumn(column.name, "number", finite(array.astype(np.float64)))
     if array.dtype.kind == "b":
-        return RawColumn(name, "boolean", array.astype(np.float64))
+        return RawColumn(column.name, "boolean", array.astype(np.float64))
     if array.dtype.kind == "M":
         days = (array - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
-        return RawColumn(name, "date", days)
-    return type_text(name, clean_text(cells))
+        return RawColumn(column.name, "date", days)
+    return read_texts(column.name, clean_text(cells), writing_of(column))
 
 
 def main(path, out=sys.stdout):

@@ -1,6 +1,7 @@
 """Data frames (pandas, Polars, Arrow and others, through narwhals) and arrays as raw columns."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, UsageError
-from .columns import RawColumn, as_texts, clean_text, finite, type_text, unsupported
+from .columns import UNNAMED_INDEX, RawColumn, as_texts, clean_text, finite, type_text, unsupported
 
 #: The name of the target where (x, y) arrays are given.
 ARRAY_TARGET = "y"
@@ -20,7 +21,7 @@ def read_frame(frame: Any) -> list[RawColumn]:
 
     Args:
         frame: any eager or lazy frame that narwhals knows, or a mapping of names to one-dimensional arrays. An
-            index is passed over; a moment in a time zone is read in UTC; a duration is its seconds.
+            index is passed over, as is one without a name that pandas has made a column of; a moment in a time zone is read in UTC; a duration is its seconds.
 
     Returns:
         One raw column for each column of the frame.
@@ -189,7 +190,17 @@ def is_frame(candidate: Any) -> bool:
         return False
     import narwhals as nw  # here and below, for most sources are no frames and need not wait for it
 
-    return isinstance(nw.from_native(candidate, pass_through=True), (nw.DataFrame, nw.LazyFrame))
+    wrapped = nw.from_native(_as_table(candidate), pass_through=True)
+    return isinstance(wrapped, (nw.DataFrame, nw.LazyFrame))
+
+
+def _as_table(frame: Any) -> Any:
+    """A record batch of Arrow, which narwhals does not know, as a table; anything else as it is."""
+    import narwhals as nw
+
+    arrow = nw.dependencies.get_pyarrow()
+    is_batch = arrow is not None and isinstance(frame, arrow.RecordBatch)
+    return arrow.Table.from_batches([frame]) if is_batch else frame
 
 
 def _series(frame: Any) -> list[tuple[str, Any]]:
@@ -203,7 +214,7 @@ def _series(frame: Any) -> list[tuple[str, Any]]:
         )
     _check_unique([str(name) for name in getattr(frame, "columns", ())])
     try:
-        wrapped = nw.from_native(frame)
+        wrapped = nw.from_native(_as_table(frame))
     except TypeError:
         raise UsageError(
             f"source of type {type(frame).__name__!r} is no data; "
@@ -213,7 +224,8 @@ def _series(frame: Any) -> list[tuple[str, Any]]:
         raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from None
     try:
         eager = wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
-        return [(name, eager.get_column(name)) for name in eager.columns]
+        names = [name for name in eager.columns if not re.fullmatch(UNNAMED_INDEX, str(name))]
+        return [(name, eager.get_column(name)) for name in names]
     except (nw.exceptions.NarwhalsError, ImportError, ValueError) as error:
         raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from None
 

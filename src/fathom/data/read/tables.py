@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, UsageError
-from .columns import BLANKS, DATE_PATTERN, MISSING_MARKERS, RawColumn, finite, unsupported
+from .columns import BLANKS, DATE_PATTERN, MISSING_MARKERS, UNNAMED_INDEX, RawColumn, finite, unsupported
 from .database import CELLS, aggregates, connect, escaped, literal, one_line, quoted, several
 from .layout import Layout, detect_layout, unique_names, without_quotes
 from .numerals import Numeral, find_numerals
@@ -201,7 +201,9 @@ def typed_reader(paths: Sequence[Path], more: str = "") -> str | None:
     files = ", ".join(literal(escaped(path)) for path in paths)
     kind = file_kind(paths[0])
     if kind in PARQUET:
-        return f"read_parquet([{files}], union_by_name = true{more})"
+        # pandas writes an index without a name beside the columns.
+        chosen = f"* NOT SIMILAR TO {literal(UNNAMED_INDEX)}"
+        return f"(SELECT {chosen} FROM read_parquet([{files}], union_by_name = true{more}))"
     if kind in _JSON:
         # Told none, DuckDB takes a packed file whose name is escaped for a plain one. Without the thresholds it
         # makes one column, a mapping, of many columns of one type.

@@ -230,8 +230,8 @@ def test_an_index_that_pandas_wrote_to_parquet_is_passed_over(tmp_path):
     with duckdb.connect() as connection:
         for file in (path, other):
             connection.execute(
-                f"""COPY (SELECT range AS a, 5 * range AS "__index_level_0__", 'x' || range AS b, range AS "__index_level_1__"
-                    FROM range(9)) TO '{file}' (FORMAT parquet)"""
+                f"""COPY (SELECT range AS a, 5 * range AS "__index_level_0__", 'x' || range AS b,
+                    range AS "__index_level_1__" FROM range(9)) TO '{file}' (FORMAT parquet)"""
             )
     for columns in (read_file(path), read_files([path, other]), read_file(path, sql="SELECT * FROM data")):
         assert [column.name for column in columns] == ["a", "b"]

@@ -20,8 +20,9 @@ def read_frame(frame: Any) -> list[RawColumn]:
     """The columns of a data frame, in its order.
 
     Args:
-        frame: any eager or lazy frame that narwhals knows, or a mapping of names to one-dimensional arrays. An
-            index is passed over, as is one without a name that pandas has made a column of; a moment in a time zone is read in UTC; a duration is its seconds.
+        frame: any eager or lazy frame that narwhals knows, a record batch of Arrow, or a mapping of names to
+            one-dimensional arrays. An index is passed over, as is one without a name that pandas has made a
+            column of; a moment in a time zone is read in UTC; a duration is its seconds.
 
     Returns:
         One raw column for each column of the frame.

@@ -200,8 +200,9 @@ def _as_table(frame: Any) -> Any:
     import narwhals as nw
 
     arrow = nw.dependencies.get_pyarrow()
-    is_batch = arrow is not None and isinstance(frame, arrow.RecordBatch)
-    return arrow.Table.from_batches([frame]) if is_batch else frame
+    if arrow is None or not isinstance(frame, arrow.RecordBatch):
+        return frame
+    return arrow.Table.from_batches([frame])
 
 
 def _series(frame: Any) -> list[tuple[str, Any]]:

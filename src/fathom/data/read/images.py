@@ -102,7 +102,8 @@ def read_images(source: Path, expected: Collection[str] = ()) -> Images:
         notes.append(f"the images are resized to {height} x {width}")
     x, files = x[: len(kept)], np.array(_files(source, kept), dtype=object)
     labels, part = _labels(source, kept)
-    if labels is not None and not wanted and (loose := np.equal(labels, None)).any():
+    loose = np.array([label is None for label in ([] if labels is None else labels)], dtype=bool)
+    if labels is not None and not wanted and loose.any():
         noun, verb = ("image lies", "is") if loose.sum() == 1 else ("images lie", "are")
         notes.append(f"{int(loose.sum())} {noun} in no folder of a class and {verb} left out")
         x, files, labels = x[~loose], files[~loose], labels[~loose]

@@ -43,7 +43,7 @@ def test_a_name_is_used_once(shades):
 def test_an_unknown_name_lists_the_names(shades, name):
     with pytest.raises(UsageError, match="is not known; use one of: teal, rust, ash") as error:
         shades[name]
-    assert ("Did you mean 'rust'?" in str(error.value)) == (name == "rusty")
+    assert ("did you mean 'rust'?" in str(error.value)) == (name == "rusty")
 
 
 def test_an_empty_catalogue():

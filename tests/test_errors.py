@@ -32,10 +32,10 @@ def test_a_kind_is_caught_as_the_builtin_it_is(kind, builtin):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("adm", "optimizer='adm' is not known; use one of: adam, sgd. Did you mean 'adam'?"),
-        ("xyz", "optimizer='xyz' is not known; use one of: adam, sgd."),
-        (3, "optimizer=3 is not known; use one of: adam, sgd."),
-        (None, "optimizer=None is not known; use one of: adam, sgd."),
+        ("adm", "optimizer='adm' is not known; use one of: adam, sgd; did you mean 'adam'?"),
+        ("xyz", "optimizer='xyz' is not known; use one of: adam, sgd"),
+        (3, "optimizer=3 is not known; use one of: adam, sgd"),
+        (None, "optimizer=None is not known; use one of: adam, sgd"),
     ],
 )
 def test_the_nearest_name_is_suggested(value, said):

@@ -71,7 +71,7 @@ def test_linear_grid(low, span, count):
         (lambda: Dish(heat=s.linear_range(0.5, 2.0)), "heat=2.0 is not allowed"),
         (lambda: Dish(layers=0), "layers=0 is not allowed; give a number from 1 to 9"),
         (lambda: Dish(layers={"linear": [1, 3]}), "layers: a range to draw from needs a dynamic setting"),
-        (lambda: Dish(sauce="rad"), "sauce='rad' is not known; use one of: red, green. Did you mean 'red'"),
+        (lambda: Dish(sauce="rad"), "sauce='rad' is not known; use one of: red, green. did you mean 'red'"),
         (lambda: s.expand(Dish(), samples=0), "samples=0 is not allowed"),
     ],
 )

@@ -33,7 +33,7 @@ def test_defaults_and_sizes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "clasification", "features": 1, "outputs": 2}, "Did you mean 'classification'"),
+        ({"kind": "clasification", "features": 1, "outputs": 2}, "did you mean 'classification'"),
         (
             {"kind": "regression", "features": 0, "outputs": 1},
             "features=0 is not allowed; give whole numbers",
@@ -62,7 +62,7 @@ def test_misuse_is_refused(arguments, message):
 
 def test_a_record_with_unknown_or_missing_entries_is_refused():
     written = Task.regression(3).to_dict()
-    with pytest.raises(UsageError, match="Did you mean 'metric'"):
+    with pytest.raises(UsageError, match="did you mean 'metric'"):
         Task.from_dict({**written, "metrics": "rmse"})
     with pytest.raises(UsageError, match=r"kind=\? is missing from the task"):
         Task.from_dict({name: value for name, value in written.items() if name != "kind"})

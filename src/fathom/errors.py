@@ -65,14 +65,14 @@ def one_of(name: str, value: object, allowed: Iterable[object]) -> UsageError:
 
     Example:
         >>> str(one_of("optimizer", "adm", ["adam", "sgd"]))
-        "optimizer='adm' is not known; use one of: adam, sgd. Did you mean 'adam'?"
+        "optimizer='adm' is not known; use one of: adam, sgd; did you mean 'adam'?"
     """
     import difflib
 
     names = [str(entry) for entry in allowed]
     close = difflib.get_close_matches(str(value), names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return UsageError(f"{name}={value!r} is not known; use one of: {', '.join(names)}.{hint}")
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return UsageError(f"{name}={value!r} is not known; use one of: {', '.join(names)}{hint}")
 
 
 def _shortened(text: str, most: int, end: int) -> str:

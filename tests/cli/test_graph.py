@@ -88,7 +88,7 @@ class TestTarget:
             ("nowhere", None, (), "there is no such run; name a function as file.py:function"),
             ("no_such_package.x:f", None, (), "importing it failed: ModuleNotFoundError"),
             ("{falls}:f", None, (), "importing it failed: ModuleNotFoundError.*nothing_of_that_name"),
-            ("{net}:los", None, (), "'los' is not known; .*Did you mean 'loss'"),
+            ("{net}:los", None, (), "'los' is not known; .*did you mean 'loss'"),
             ("{net}:not_a_function", None, (), "not_a_function is int, which cannot be called"),
             ("{net}:root", None, (), r"no arguments are known for root\(x\); give --arg .* or write root_args"),
             ("{net}:loss", "nothing", (), "'nothing' is not known"),
@@ -159,7 +159,7 @@ class TestCommand:
         [
             (["{net}:picky", "--arg", "f32[3]"], "calling picky failed: TypeError: .*arguments were random, seed 0"),
             (["{net}:loss", "--out", "a.gif"], "a drawing is written as one of .svg, .png, .html, .txt"),
-            (["{net}:loss", "--fold", "modules"], "Did you mean 'module'"),
+            (["{net}:loss", "--fold", "modules"], "did you mean 'module'"),
             (["{net}:picky", "--arg", "f32[7]", "--backward"], "a backward pass starts from a loss"),
         ],
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Finding the verb, the help, and every way to fail."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -64,10 +65,10 @@ def test_every_verb_takes_the_common_options(verb, fathom):
     ("tokens", "sentence"),
     [
         (["fitt"], "error: command='fitt' is not known; use one of: fit, predict"),
-        (["fit"], "SOURCE requires an argument. See fathom fit --help"),
-        (["fit", "digits", "--sed", "3"], "Unknown option: --sed. Did you mean"),
+        (["fit"], "SOURCE requires an argument; see fathom fit --help"),
+        (["fit", "digits", "--sed", "3"], "Unknown option: --sed; did you mean"),
         (["fit", "digits", "--seeds", "many"], "Invalid value for --seeds"),
-        (["data", "a", "b"], "error: 'b' is one argument too many. See fathom data --help"),
+        (["data", "a", "b"], "error: 'b' is one argument too many; see fathom data --help"),
         (["fit", "digits", "--set", "seeds"], "--set 'seeds' is not understood; write NAME=VALUE"),
         (["fit", "none.toml"], "there is no such settings file"),
         (["models", "perceptrn"], "model='perceptrn' is not known; use one of: "),
@@ -78,6 +79,7 @@ def test_misuse_is_one_sentence_with_exit_code_2(fathom, tokens, sentence):
     assert ended.code == 2
     assert ended.out == ""
     assert sentence in ended.err
+    assert not re.search(r"[.?!] [A-Z]", ended.err)
     assert len(ended.err.splitlines()) == 1
 
 
@@ -112,7 +114,7 @@ def test_each_error_ends_with_its_code(kind):
         ),
         (MemoryError(), 1, "error: the machine has no memory left"),
         (ZeroDivisionError("by zero"), 70, "error: this is a bug in fathom (ZeroDivisionError: by zero)"),
-        (CycloptsError(msg="odd"), 2, "error: odd See fathom --help"),
+        (CycloptsError(msg="odd"), 2, "error: odd; see fathom --help"),
     ],
 )
 def test_other_failures_have_a_sentence_and_a_code_too(error, code, said):

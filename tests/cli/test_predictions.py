@@ -6,6 +6,7 @@ import json
 import duckdb
 import numpy as np
 import pytest
+from PIL import Image
 
 import fathom as fm
 from fathom.cli.predictions import write_file
@@ -151,3 +152,69 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
         write_file(tmp_path / "p.csv", breaks())
     assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
     assert (tmp_path / "p.csv").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("center", "spread"), [(1e9, 1.0), (0.0, 1e-9), (3e5, 2e5), (-5e-4, 1e-7), (7e12, 1e-3)]
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_number_has_six_digits_of_itself_and_of_the_spread(tmp_path, center, spread, suffix):
+    # Oracle: the error of half a unit of the sixth digit, but for what a double itself cannot tell.
+    values = center + spread * np.append(np.random.default_rng(0).normal(size=500), [0.0, 0.999999999])
+    write_file(tmp_path / f"p.{suffix}", iter([{"prediction": values}]), spread)
+    found = np.array(read(tmp_path / f"p.{suffix}")["prediction"], float)
+    far = np.abs(found - values)
+    assert (far <= np.maximum(0.5e-5 * spread, 4 * np.spacing(np.abs(values)))).all()
+    assert (far <= 0.5e-5 * np.abs(values)).all()
+
+
+def test_no_digits_beyond_those(tmp_path):
+    columns = {"prediction": np.array([123456.789, 0.000123456789, -1.5e9, 0.0, np.nan])}
+    for spread, expected in [
+        (2e5, ["123457", "0.000123457", "-1500000000", "0", "nan"]),
+        (1.0, ["123456.789", "0.000123457", "-1500000000", "0", "nan"]),
+        (None, ["123457", "0.000123457", "-1.5e+09", "0", "nan"]),
+    ]:
+        write_file(tmp_path / "p.csv", iter([columns]), spread)
+        assert read(tmp_path / "p.csv")["prediction"] == expected
+
+
+def test_a_target_far_from_zero_keeps_its_differences(fathom, tmp_path):
+    x = np.linspace(-1, 1, 200)
+    (tmp_path / "far.csv").write_text("x,y\n" + "".join(f"{a:.4f},{1e9 + a:.4f}\n" for a in x))
+    study = fm.Study(fm.load(tmp_path / "far.csv", "y"), fm.models.Linear(), fm.Recipe(epochs=30), folds=1)
+    result = study.run(tmp_path / "run", baselines=False)
+    ended = fathom("predict", str(tmp_path / "run"), str(tmp_path / "far.csv"))
+    found = [float(row["prediction"]) for row in csv.DictReader(ended.out.splitlines())]
+    expected = result.ensemble.predict(tmp_path / "far.csv")
+    assert len(set(np.round(expected, 4))) > 100
+    np.testing.assert_allclose(np.array(found) - 1e9, expected - 1e9, atol=1e-5)
+
+
+def test_predictions_of_images_name_their_files(fathom, tmp_path):
+    # Oracle: the one gray value of each image, dark or light.
+    random = np.random.default_rng(0)
+    for place in range(40):
+        name, value = ("dark", 20) if place % 2 else ("light", 220)
+        save(tmp_path / "old" / name / f"{place}.png", value + random.integers(-9, 9, (3, 4)))
+    study = fm.Study(
+        fm.load(tmp_path / "old"), fm.models.Linear(), fm.Recipe(learning_rate=0.1, epochs=30), folds=1
+    )
+    result = study.run(tmp_path / "run", baselines=False)
+    values = {"b.png": 20, "a/c.png": 220, "z.png": 25, "a/a b.png": 215}
+    for name, value in values.items():
+        save(tmp_path / "new" / name, np.full((3, 4), value))
+    (tmp_path / "new" / "broken.png").write_bytes(b"\x89PNG nothing")
+    ended = fathom("predict", str(tmp_path / "run"), str(tmp_path / "new"))
+    rows = {row["file"]: row["prediction"] for row in csv.DictReader(ended.out.splitlines())}
+    assert rows == {name: "dark" if value < 100 else "light" for name, value in values.items()}
+    assert list(rows) == ["b.png", "z.png", "a/a b.png", "a/c.png"]
+    assert "note: 1 image cannot be read and is left out: broken.png\n" in ended.err
+    assert result.ensemble.frame(tmp_path / "new")["file"].tolist() == list(rows)
+    one = fathom("predict", str(tmp_path / "run"), str(tmp_path / "new" / "z.png"), "--json")
+    assert json.loads(one.out)["columns"]["file"] == ["z.png"]
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)

@@ -233,7 +233,7 @@ def test_categories_alone():
 
 def test_misuse():
     values = only_numbers(np.zeros((3, 1)))
-    with pytest.raises(UsageError, match=r"scaling='standard' is not known.*Did you mean 'standardize'"):
+    with pytest.raises(UsageError, match=r"scaling='standard' is not known.*did you mean 'standardize'"):
         Encoder.fit(numeric_schema(1), values, np.arange(3), scaling="standard")
     with pytest.raises(DataError, match=r"at least one training row"):
         Encoder.fit(numeric_schema(1), values, np.arange(0))

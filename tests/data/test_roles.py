@@ -81,7 +81,7 @@ def test_time_is_a_number_or_a_date(table):
         (
             {"zip": "categoric"},
             UsageError,
-            r"columns: zip='categoric' is not known; .*Did you mean 'categorical'",
+            r"columns: zip='categoric' is not known; .*did you mean 'categorical'",
         ),
         ({"x": "text:0"}, UsageError, r"x='text:0' is not known"),
         ({"y": "numeric"}, UsageError, r"columns: 'y' is the target; use kind="),

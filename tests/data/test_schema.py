@@ -47,7 +47,7 @@ def test_kind_can_be_asked_for():
     assert infer_kind(column("y", values), "regression") == "regression"
     schema, _ = infer_schema([column("x", np.arange(100.0)), column("y", values)], "y", kind="regression")
     assert schema.kind == "regression"
-    with pytest.raises(UsageError, match=r"kind='clasification' is not known.*Did you mean 'classification'"):
+    with pytest.raises(UsageError, match=r"kind='clasification' is not known.*did you mean 'classification'"):
         infer_kind(column("y", values), "clasification")
 
 

@@ -234,14 +234,14 @@ def test_a_table_of_many_rows_has_no_room_and_works_all_the_same():
     [
         ({"width": 0}, "width=0 is not allowed"),
         ({"learning_rate": "fast"}, "learning_rate='fast' is not allowed"),
-        ({"model": "mpl"}, "model='mpl' is not known; .*Did you mean 'mlp'"),
+        ({"model": "mpl"}, "model='mpl' is not known; .*did you mean 'mlp'"),
         ({"model": 3}, "model=3 is no architecture; give 'auto'"),
         ({"model": "linear"}, "width=16: the model 'linear' has no width; leave it out"),
         ({"metric": "rmse"}, "metric='rmse' is not for classification"),
         ({"folds": -1}, "folds=-1 is not allowed; give 0"),
         ({"seeds": 0}, "seeds=0 is not allowed"),
         ({"recipe": {"learning_rate": 0.1}}, "recipe='learning_rate' is given as a parameter too"),
-        ({"recipe": {"momentun": 0.1}}, "recipe field='momentun' is not known; .*Did you mean 'momentum'"),
+        ({"recipe": {"momentun": 0.1}}, "recipe field='momentun' is not known; .*did you mean 'momentum'"),
         ({"budget": "a minute"}, "budget='a minute' is not allowed"),
     ],
 )

@@ -384,7 +384,7 @@ class TestPicture:
     @pytest.mark.parametrize(
         ("choices", "message"),
         [
-            ({"fold": "lines"}, "fold='lines' is not known.*Did you mean 'line'"),
+            ({"fold": "lines"}, "fold='lines' is not known.*did you mean 'line'"),
             ({"color": "red"}, "color='red' is not known; use one of: operations, bytes"),
             ({"depth": -1}, "depth=-1: not below 0"),
             ({"path": "a.gif"}, r"path='a.gif': a drawing is written as one of .svg, .png, .html, .txt"),

@@ -81,7 +81,7 @@ def test_unknown_setting_is_refused(record):
 
 
 def test_unknown_or_missing_name_is_refused():
-    with pytest.raises(UsageError, match=r"model='mpl' is not known.*Did you mean 'mlp'"):
+    with pytest.raises(UsageError, match=r"model='mpl' is not known.*did you mean 'mlp'"):
         models.from_dict({"name": "mpl"})
     with pytest.raises(UsageError, match="is missing from the model; use one of: "):
         models.from_dict({"width": 3})

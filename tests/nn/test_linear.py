@@ -36,5 +36,5 @@ def test_strict_promotion_leading_axes_and_state():
 def test_misuse_is_refused():
     with pytest.raises(UsageError, match="in_features=0 is not allowed"):
         nn.Linear(0, 2, jax.random.key(0))
-    with pytest.raises(UsageError, match=r"init='hee' is not known.*Did you mean 'he'"):
+    with pytest.raises(UsageError, match=r"init='hee' is not known.*did you mean 'he'"):
         nn.Linear(2, 2, jax.random.key(0), init="hee")

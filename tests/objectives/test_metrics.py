@@ -209,7 +209,7 @@ def test_constant_targets_in_r2():
 def test_misuse_is_refused():
     with pytest.raises(UsageError, match=r"outputs\.shape=\(3,\).*give logits \[rows, classes\]"):
         METRICS["accuracy"].fn(jnp.zeros(3), jnp.zeros(3, jnp.int32))
-    with pytest.raises(UsageError, match=r"metric='acuracy' is not known.*Did you mean 'accuracy'"):
+    with pytest.raises(UsageError, match=r"metric='acuracy' is not known.*did you mean 'accuracy'"):
         metric_of(Task.classification(2, 2, metric="acuracy"))
     with pytest.raises(UsageError, match="metric='rmse' is not known; use one of: accuracy"):
         metric_of(Task.classification(2, 2, metric="rmse"))

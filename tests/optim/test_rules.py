@@ -270,6 +270,6 @@ def test_a_gradient_step_is_the_trust_region_step_of_its_radius():
 
 def test_an_unknown_rule_is_an_early_error():
     with pytest.raises(
-        UsageError, match=r"optimizer='adm' is not known; use one of: sgd.*Did you mean 'adam'"
+        UsageError, match=r"optimizer='adm' is not known; use one of: sgd.*did you mean 'adam'"
     ):
         update_rule("adm", "none", {})

@@ -101,7 +101,7 @@ def test_takes_traced_settings_under_vmap(name):
 
 
 def test_an_unknown_schedule_is_an_early_error():
-    with pytest.raises(UsageError, match=r"schedule='cosin' is not known.*Did you mean 'cosine'"):
+    with pytest.raises(UsageError, match=r"schedule='cosin' is not known.*did you mean 'cosine'"):
         learning_rate_at("cosin", {}, 0, 1)
 
 

@@ -199,6 +199,56 @@ def test_fit_and_predict_from_the_command_line(table, tmp_path, monkeypatch):
             np.testing.assert_allclose(column, whole[name], rtol=2e-5)
 
 
+TWINS = """
+    SELECT a, kind, y FROM (SELECT sin(i) AS a, 'k' || (i % 4) AS kind, copy,
+        CASE WHEN sin(i) > (i % 5) / 5 THEN 'up' WHEN i % 50 = 7 AND copy > 0 THEN NULL ELSE 'down' END AS y
+        FROM (SELECT range AS i FROM range(700)), (SELECT range AS copy FROM range(4)) WHERE i % 3 > 0 OR copy = 0)
+    ORDER BY hash(a * 1000 + copy)
+"""
+
+
+def shown_rows(streaming, folder):
+    """Every row that a pass of the windows shows, inputs as bytes."""
+    streaming.prepare(folder, lambda share: None)
+    feed, found = streaming.feed, []
+    for number in range(streaming.shuffling.windows):
+        arrays = {n: np.zeros((feed.call_rows, *a.shape[2:]), a.dtype) for n, a in feed.examples.items()}
+        feed.windows.fill(number, arrays)
+        found += [row.tobytes() for row in arrays["x"][: feed.windows.count(number)]]
+    return found
+
+
+def test_copies_of_a_test_row_are_not_trained_on(tmp_path):
+    # Oracle: the inputs of all rows, and SQL that counts the rows of the file whose cells no row held out has.
+    path = tmp_path / "twins.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({TWINS}) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 512)")
+        data = stream_load.load_stream(str(path), "y", resident=400)
+        made = fm.Study(data, Linear(), fm.Recipe(epochs=1), window_rows=300, keep_duplicates_together=True)
+        held = np.concatenate([made.split.test, made.split.validation[0]])
+        places = data.places[held].tolist()
+        (expected,), (labeled,) = connection.execute(
+            f"""WITH held AS (SELECT a, kind FROM '{path}' WHERE file_row_number IN (SELECT unnest($1::BIGINT[])))
+                SELECT count(*) FROM '{path}' AS t ANTI JOIN held USING (a, kind) WHERE y IS NOT NULL
+                UNION ALL SELECT count(y) FROM '{path}'""",
+            [places],
+        ).fetchall()
+    trained = shown_rows(made.streaming, tmp_path / "shuffled")
+    inputs = {row.tobytes() for row in made.inputs.encoders[0].encode(data.table.take(held))}
+    assert not inputs & set(trained)
+    assert (len(trained), made.training_rows) == (expected, [expected])
+    assert expected > len(data) - len(held) and labeled == data.labeled
+    more = labeled - len(held) - expected
+    assert more > 100
+    assert f"{more:,} more rows of the file have the cells of a test or validation row" in made.streaming.note
+    assert f"of the {len(data)} rows in memory have a twin among them" in "".join(made.split.notes)
+    apart = fm.Study(data, Linear(), fm.Recipe(epochs=1), window_rows=300)
+    tested = apart.inputs.encoders[0].encode(data.table.take(apart.split.test))
+    assert {row.tobytes() for row in tested} & set(shown_rows(apart.streaming, tmp_path / "apart"))
+    assert "more rows" not in apart.streaming.note
+    assert "those that stay in the file are not counted" in "".join(apart.split.notes)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

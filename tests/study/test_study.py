@@ -71,7 +71,7 @@ def test_settings_say_the_same_study():
     ("arguments", "message"),
     [
         ({"metric": "rmse"}, "metric='rmse' is not for classification; use one of: accuracy"),
-        ({"metric": "acuracy"}, "metric='acuracy' is not known.*Did you mean 'accuracy'"),
+        ({"metric": "acuracy"}, "metric='acuracy' is not known.*did you mean 'accuracy'"),
         ({"seeds": 0}, "seeds=0 is not allowed"),
         ({"seeds": [1, 1]}, r"seeds=\[1, 1\] is not allowed"),
         ({"seeds": True}, "seeds=True is not allowed"),
@@ -89,7 +89,7 @@ def test_misuse_is_refused_before_anything_is_compiled(arguments, message):
 
 
 def test_an_unknown_key_of_a_settings_file_is_refused():
-    with pytest.raises(UsageError, match=r"study setting='fold' is not known.*Did you mean 'folds'"):
+    with pytest.raises(UsageError, match=r"study setting='fold' is not known.*did you mean 'folds'"):
         fm.Study.from_settings({"data": "iris", "fold": 3})
     with pytest.raises(UsageError, match="data=\\? is missing"):
         fm.Study.from_settings({"folds": 3})

@@ -1,6 +1,7 @@
 """The command `fathom`: finds the verb, runs it, turns every failure into one sentence and an exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from textwrap import shorten
@@ -133,10 +134,11 @@ def _parse_sentence(error: CycloptsError, tokens: Sequence[str]) -> str:
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         return _one_line(str(one_of("command", error.unused_tokens[0], VERBS)))
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        said = f"{error.unused_tokens[0]!r} is one argument too many."
+        said = f"{error.unused_tokens[0]!r} is one argument too many"
     else:
-        said = _one_line(str(error))
-    return f"{said} See {' '.join(['fathom', *chain, '--help'])}"
+        # Its sentences as parts of one: "Unknown option: --sed. Did you mean --seeds?"
+        said = re.sub(r"[.?!] ([A-Z])", lambda found: f"; {found[1].lower()}", _one_line(str(error)))
+    return f"{said.rstrip('.?!')}; see {' '.join(['fathom', *chain, '--help'])}"
 
 
 def _one_line(text: str) -> str:

@@ -29,7 +29,8 @@ app = verb(
 def predict(
     run: Annotated[str, Parameter(help="The folder of a finished run, or one that fathom export wrote.")],
     data: Annotated[
-        str, Parameter(help="New data: a file with the columns of the training data, or a bundled name.")
+        str,
+        Parameter(help="New data: a file with the columns of the training data, images, or a bundled name."),
     ],
     /,
     *,
@@ -70,10 +71,10 @@ def predict(
         return
     frames = _frames(model, data, share, notes)
     if out is None:
-        rows = write_csv(sys.stdout, frames)
+        rows = write_csv(sys.stdout, frames, model.target_spread)
     else:
         with counting("rows predicted", shown=not common.quiet) as count:
-            rows = write_file(Path(out), _told(frames, count))
+            rows = write_file(Path(out), _told(frames, count), model.target_spread)
     if common.json:
         print_json({"run": run, "data": data, "rows": rows, **about, "out": out, "notes": notes})
     elif not common.quiet:
@@ -102,7 +103,7 @@ def _frames(model: Any, data: str, coverage: float, notes: list[str]) -> Iterato
     """The predictions a batch of rows at a time; what the data is noted for is added to `notes`."""
     for new, outputs in model.batches(data):
         notes += new.notes
-        yield model.frame_of(outputs, coverage)
+        yield {**new.names, **model.frame_of(outputs, coverage)}
 
 
 def _told(frames: Iterator[Mapping[str, Any]], count: Callable[[int], None]) -> Iterator[Mapping[str, Any]]:

@@ -87,6 +87,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def rows_in_all(self) -> int:
+        """Rows that have a target, those that are not in memory included."""
+        return len(self)
+
     @cached_property
     def suspicions(self) -> "tuple[Suspicion, ...]":
         """What about the data is worth a look before training, each with what to do; found when first asked."""

@@ -13,7 +13,7 @@ from .dataset import Dataset, Table, build_table, build_target, writing_of, writ
 from .infer import infer_schema
 from .read.columns import RawColumn, Writing, finite
 from .read.frames import read_arrays
-from .read.open import open_source
+from .read.open import Opened, open_source
 from .reading import Reading, listing, match_labels, read_source
 from .roles import row_groups, row_times, row_weights
 from .schema import Schema
@@ -28,12 +28,19 @@ class NewData:
         target: [rows] class index (-1 = missing) or number (NaN = missing); None where the data has none.
         weight: float64 [rows], where the model was trained with row weights and the data has them; or None.
         notes: one sentence for each thing a user should hear.
+        files: [rows], the file of each row, where each has one of its own (an image); or None.
     """
 
     table: Table
     target: np.ndarray | None
     weight: np.ndarray | None
     notes: tuple[str, ...]
+    files: np.ndarray | None = None
+
+    @property
+    def names(self) -> dict[str, np.ndarray]:
+        """What tells the rows apart, as columns beside predictions: "file" of images, else nothing."""
+        return {} if self.files is None else {"file": self.files}
 
 
 def load(
@@ -178,10 +185,10 @@ def read_new(source: Any, schema: Schema, *, with_target: bool = True) -> NewDat
     """
     if (numbers := _read_numbers(source, schema)) is not None:
         return numbers
-    columns = _read_new(source, schema)
-    by_name = {column.name: column for column in columns}
+    opened = _read_new(source, schema)
+    by_name = {column.name: column for column in opened.columns}
     check_present(list(by_name), schema)
-    notes = passed_over(list(by_name), schema)
+    notes = (*opened.notes, *passed_over(list(by_name), schema))
     target = weight = None
     goal, weights = by_name.get(schema.target.name), schema.role("weight")
     if with_target and goal is not None and not goal.missing().all():
@@ -191,7 +198,7 @@ def read_new(source: Any, schema: Schema, *, with_target: bool = True) -> NewDat
         target = build_target(goal, schema)
     if with_target and weights is not None and weights.name in by_name:
         weight = row_weights(by_name[weights.name])
-    return NewData(build_table(by_name, schema), target, weight, notes)
+    return NewData(build_table(by_name, schema), target, weight, notes, opened.files)
 
 
 def read_table(source: Any, schema: Schema, *, with_target: bool = True) -> tuple[Table, np.ndarray | None]:
@@ -219,19 +226,18 @@ def _read_numbers(source: Any, schema: Schema) -> NewData | None:
     return NewData(table, None, None, notes)
 
 
-def _read_new(source: Any, schema: Schema) -> list[RawColumn]:
+def _read_new(source: Any, schema: Schema) -> Opened:
     names = [column.name for column in schema.columns]
     if isinstance(source, tuple) and len(source) == 2:
         columns = read_arrays(*source, _by_place(schema))
         goal = dataclasses.replace(columns[-1], name=schema.target.name)
-        return (
-            [*_by_position(columns[:-1], names), goal] if columns[0].name == "x0" else [*columns[:-1], goal]
-        )
+        inputs = _by_position(columns[:-1], names) if columns[0].name == "x0" else columns[:-1]
+        return Opened("arrays", [*inputs, goal])
     if isinstance(source, list) or (
         hasattr(source, "__array__") and hasattr(source, "ndim") and not hasattr(source, "columns")
     ):
-        return _by_position(read_arrays(source, known=_by_place(schema)), names)
-    return open_source(source, writings(schema)).columns
+        return Opened("array", _by_position(read_arrays(source, known=_by_place(schema)), names))
+    return open_source(source, writings(schema))
 
 
 def _by_place(schema: Schema) -> dict[str, Writing]:

@@ -80,6 +80,13 @@ class Predictor:
             return None
         return threshold_of(np.array(self.offsets)) if self.offsets else 0.5
 
+    @property
+    def target_spread(self) -> float | None:
+        """Standard deviation of the target in training, the least of the folds'; None for classes."""
+        if self.task.kind == "classification":
+            return None
+        return min(float(encoder.target_scale[0]) for encoder in self.encoders)
+
     def with_threshold(self, threshold: float) -> "Predictor":
         """The same model with the line between its two classes drawn elsewhere.
 
@@ -258,8 +265,8 @@ class Predictor:
     def frame(self, source: Any, coverage: float = COVERAGE) -> dict[str, np.ndarray]:
         """Predictions as columns: "prediction"; "probability CLASS" for each class, or "lower" and "upper"; "spread".
 
-        The spread is the standard deviation over the networks, of the predicted class's probability or of the
-        value; it is left out where there is one network.
+        Images have their "file" first. The spread is the standard deviation over the networks, of the predicted
+        class's probability or of the value; it is left out where there is one network.
 
         Args:
             source: a path, a data frame, or an array of the columns in the schema's order.
@@ -268,7 +275,7 @@ class Predictor:
         Raises:
             DataError: if a column is missing or a cell cannot be read as in training.
         """
-        frames = [self.frame_of(outputs, coverage) for _, outputs in self.batches(source)]
+        frames = [{**new.names, **self.frame_of(outputs, coverage)} for new, outputs in self.batches(source)]
         return {name: np.concatenate([frame[name] for frame in frames]) for name in frames[0]}
 
     def frame_of(self, outputs: np.ndarray, coverage: float = COVERAGE) -> dict[str, np.ndarray]:

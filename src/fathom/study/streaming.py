@@ -32,6 +32,7 @@ class Streaming:
         window_rows: about how many rows are in memory at a time; chosen by their size if None.
         epoch_rows: about how many rows an epoch shows; all of them, but at most four million, if None.
         seed: decides the order of the rows, which all members share.
+        copies: whether rows with the cells of a test or validation row are left out.
 
     Raises:
         UsageError: if there are several folds, or a number of rows is not allowed.
@@ -45,13 +46,16 @@ class Streaming:
         window_rows: int | None,
         epoch_rows: int | None,
         seed: int,
+        copies: bool = False,
     ):
         if split.folds > 1:
             raise UsageError(f"folds={split.folds}: data that is streamed has one division; use folds=1")
         for name, rows in (("window_rows", window_rows), ("epoch_rows", epoch_rows)):
             if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
                 raise UsageError(f"{name}={rows!r} is not allowed; give a whole number of rows, 1 or more")
-        held = np.sort(dataset.places[np.concatenate([split.test, split.validation[0]])])
+        resident = np.concatenate([split.test, split.validation[0]])
+        held = dataset.copies_of(resident) if copies else np.sort(dataset.places[resident])
+        self._copies = len(held) - len(resident)
         rows = dataset.labeled - len(held)
         self.shuffling = Shuffling(
             dataset.source,
@@ -110,7 +114,8 @@ class Streaming:
         """What a user should hear of it."""
         share = self.per_epoch / self.shuffling.windows
         epoch = "the whole file" if share == 1 else f"{100 * share:.2g} % of the file"
-        return (
+        copies = f"{self._copies:,} more rows of the file have the cells of a test or validation row and are left out"
+        return (f"{copies}; " if self._copies else "") + (
             f"an epoch reads {epoch} in {self.per_epoch} window{'s' * (self.per_epoch > 1)} of "
             f"{self.shuffling.window_rows:,} rows; all members share the order of the rows, so the spread over "
             "seeds does not hold it"

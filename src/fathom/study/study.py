@@ -181,8 +181,9 @@ class Study:
         self.split = self.inputs.split
         self.streaming = None
         if isinstance(self.dataset, StreamedDataset):
+            together = keep_duplicates_together
             self.streaming = Streaming(
-                self.dataset, self.split, self.inputs, window_rows, epoch_rows, split_seed
+                self.dataset, self.split, self.inputs, window_rows, epoch_rows, split_seed, together
             )
             self.inputs = dataclasses.replace(self.inputs, feed=self.streaming.feed)
             if not isinstance(recipe, Recipe) and "epochs" not in (recipe or {}):

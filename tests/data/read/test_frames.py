@@ -62,6 +62,23 @@ def test_other_frames(library):
     assert columns["d"].values.tolist() == [1, 1, 1]
 
 
+def test_a_record_batch_is_read_as_its_table():
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({"n": [1.5, None, 3], "t": ["a", None, "b"]})
+    whole, batch = read_frame(table), read_frame(table.to_batches()[0])
+    assert [(c.name, c.kind) for c in batch] == [(c.name, c.kind) for c in whole]
+    np.testing.assert_array_equal(batch[0].values, [1.5, np.nan, 3])
+    assert [c.name for c in read_arrays(table.to_batches()[0], [0, 1, 0])] == ["n", "t", "y"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_an_index_made_a_column_is_passed_over(library):
+    module = pytest.importorskip(library)
+    cells = {"a": [1, 2], "__index_level_0__": [5, 7], "__index_level_1__": [8, 9], "__index_level__": [3, 4]}
+    frame = module.table(cells) if library == "pyarrow" else module.DataFrame(cells)
+    assert [column.name for column in read_frame(frame)] == ["a", "__index_level__"]
+
+
 def test_mapping_and_numbered_columns():
     assert [c.name for c in read_frame({"a": [1, 2], "b": ["x", "y"]})] == ["a", "b"]
     assert [c.name for c in read_frame(pandas.DataFrame(np.zeros((2, 2))))] == ["0", "1"]

@@ -108,3 +108,18 @@ def test_sign_digits(data_folder):
     assert opened.shape == (64, 64, 3)
     assert len(opened.columns[-1].values) == 600
     assert sorted(set(opened.columns[-1].values)) == list("0123456789")
+
+
+def test_files_stay_with_their_images(tmp_path):
+    # Oracle: the gray value of each file.
+    values = {"b.png": 10, "cat/z.png": 20, "cat/deep/a.png": 30, "ant/q.png": 40}
+    for name, value in values.items():
+        save(tmp_path / name, np.full((2, 2), value))
+    (tmp_path / "cat" / "y.png").write_bytes(b"")
+    learned, new = read_images(tmp_path), read_images(tmp_path, ["pixel_0_0"])
+    for images in (learned, new):
+        assert images.x[:, 0, 0].tolist() == [values[name] for name in images.files]
+    assert list(new.files) == ["b.png", "ant/q.png", "cat/z.png", "cat/deep/a.png"]
+    assert new.labels.tolist() == [None, "ant", "cat", "cat"]  # a model reads the one in no folder, too
+    assert list(learned.files) == list(new.files)[1:] and learned.labels.tolist() == ["ant", "cat", "cat"]
+    assert "1 image lies in no folder of a class and is left out" in learned.notes

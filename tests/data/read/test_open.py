@@ -36,6 +36,7 @@ def test_sql_joins_the_tables_of_a_folder(folder):
     ("sql", "message"),
     [
         ("SELECT * FROM nothing", r"sql fails: .*nothing does not exist.*; the tables are: people, data"),
+        ("SELECT * FROM pg_databas", r"pg_databas does not exist; the tables are: people, data$"),
         ("SELEC age", r"sql fails: .*syntax error"),
         ("DROP TABLE people", r"sql is no single SELECT"),
         ("SELECT 1; SELECT 2", r"sql is no single SELECT"),

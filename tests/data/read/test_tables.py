@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fathom.data.read.columns import BLANKS, Odd, clean_text, read_texts, type_text
 from fathom.data.read.database import connect
-from fathom.data.read.tables import read_file
+from fathom.data.read.tables import read_file, read_files
+from fathom.data.stream import TableSource
 from fathom.errors import DataError
 
 
@@ -226,3 +227,19 @@ def test_what_is_wrong_with_a_packed_file_names_it(tmp_path):
     with pytest.raises(DataError, match=r"empty\.csv\.zst' is empty") as caught:
         read_file(path)
     assert str(path) in str(caught.value)
+
+
+def test_an_index_that_pandas_wrote_to_parquet_is_passed_over(tmp_path):
+    path, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    with duckdb.connect() as connection:
+        for file in (path, other):
+            connection.execute(
+                f"""COPY (SELECT range AS a, 5 * range AS "__index_level_0__", 'x' || range AS b,
+                    range AS "__index_level_1__" FROM range(9)) TO '{file}' (FORMAT parquet)"""
+            )
+    for columns in (read_file(path), read_files([path, other]), read_file(path, sql="SELECT * FROM data")):
+        assert [column.name for column in columns] == ["a", "b"]
+        assert columns[0].values.tolist()[:9] == list(range(9))
+    streamed = TableSource([path])
+    assert streamed.names == ("a", "b")
+    assert [column.values.tolist() for column in streamed.read(3, 5)] == [[3, 4], ["x3", "x4"]]

@@ -35,6 +35,8 @@ MISSING_MARKERS = (
 BLANKS = " \t\r\n"
 #: What a file reader may take for a date at once; every other writing stays text until the schema is inferred.
 DATE_PATTERN = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T][0-9:.]*)?$"
+#: What pandas calls a level of its index that has no name, where it has to write it as a column.
+UNNAMED_INDEX = r"__index_level_\d+__"
 
 _MARKERS = frozenset(MISSING_MARKERS)
 _BOOLEANS = {"true", "false"}

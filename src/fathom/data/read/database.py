@@ -84,7 +84,8 @@ def quoted(name: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """What DuckDB says of a failure, in one line without its advice."""
+    """What DuckDB says of a failure, in one line without its advice, which may name its own tables."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kept = [line for line in lines[:3] if not line.startswith(("Possible", "*", "file =", "LINE", "^"))]
+    advice = ("Possible", "Did you mean", "*", "file =", "LINE", "^")
+    kept = [line.rstrip("!") for line in lines[:3] if not line.startswith(advice)]
     return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", "; ".join(kept))

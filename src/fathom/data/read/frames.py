@@ -1,6 +1,7 @@
 """Data frames (pandas, Polars, Arrow and others, through narwhals) and arrays as raw columns."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, UsageError
-from .columns import RawColumn, Writing, as_texts, clean_text, number_column, read_texts, unsupported
+from .columns import (
+    UNNAMED_INDEX,
+    RawColumn,
+    Writing,
+    as_texts,
+    clean_text,
+    number_column,
+    read_texts,
+    unsupported,
+)
 
 #: The name of the target where (x, y) arrays are given.
 ARRAY_TARGET = "y"
@@ -19,8 +29,9 @@ def read_frame(frame: Any, known: Mapping[str, Writing] | None = None) -> list[R
     """The columns of a data frame, in its order.
 
     Args:
-        frame: any eager or lazy frame that narwhals knows, or a mapping of names to one-dimensional arrays. An
-            index is passed over; a moment in a time zone is read in UTC; a duration is its seconds.
+        frame: any eager or lazy frame that narwhals knows, a record batch of Arrow, or a mapping of names to
+            one-dimensional arrays. An index is passed over, as is one without a name that pandas has made a
+            column of; a moment in a time zone is read in UTC; a duration is its seconds.
         known: what is known of the cells of some columns, by name.
 
     Returns:
@@ -199,7 +210,18 @@ def is_frame(candidate: Any) -> bool:
         return False
     import narwhals as nw  # here and below, for most sources are no frames and need not wait for it
 
-    return isinstance(nw.from_native(candidate, pass_through=True), (nw.DataFrame, nw.LazyFrame))
+    wrapped = nw.from_native(_as_table(candidate), pass_through=True)
+    return isinstance(wrapped, (nw.DataFrame, nw.LazyFrame))
+
+
+def _as_table(frame: Any) -> Any:
+    """A record batch of Arrow, which narwhals does not know, as a table; anything else as it is."""
+    import narwhals as nw
+
+    arrow = nw.dependencies.get_pyarrow()
+    if arrow is None or not isinstance(frame, arrow.RecordBatch):
+        return frame
+    return arrow.Table.from_batches([frame])
 
 
 def _series(frame: Any) -> list[tuple[str, Any]]:
@@ -213,7 +235,7 @@ def _series(frame: Any) -> list[tuple[str, Any]]:
         )
     _check_unique([str(name) for name in getattr(frame, "columns", ())])
     try:
-        wrapped = nw.from_native(frame)
+        wrapped = nw.from_native(_as_table(frame))
     except TypeError:
         raise UsageError(
             f"source of type {type(frame).__name__!r} is no data; "
@@ -223,7 +245,8 @@ def _series(frame: Any) -> list[tuple[str, Any]]:
         raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from None
     try:
         eager = wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
-        return [(name, eager.get_column(name)) for name in eager.columns]
+        names = [name for name in eager.columns if not re.fullmatch(UNNAMED_INDEX, str(name))]
+        return [(name, eager.get_column(name)) for name in names]
     except (nw.exceptions.NarwhalsError, ImportError, ValueError) as error:
         raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from None
 

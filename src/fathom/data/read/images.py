@@ -29,12 +29,14 @@ class Images:
         x: uint8 [rows, height, width] (grey) or [rows, height, width, 3] (red, green, blue).
         labels: [rows], the folder of each; or None where the images lie in no folder of a class.
         part: int8 [rows]: 0 train, 1 validation, 2 test; or None where no folder says so.
+        files: [rows], where in the folder each image lies: "cat/a.png"; of one image its name.
         notes: what a user should hear: files that cannot be read, the size chosen.
     """
 
     x: np.ndarray
     labels: np.ndarray | None
     part: np.ndarray | None
+    files: np.ndarray
     notes: tuple[str, ...]
 
 
@@ -62,7 +64,8 @@ def read_images(source: Path, expected: Collection[str] = ()) -> Images:
         expected: names of inputs that a model reads; where these are pixels, they say size and mode.
 
     Returns:
-        The images, in the order of their paths.
+        The images, in the order of their paths. Images in no folder of a class, where others are in one, are left
+        out unless a model reads them.
 
     Raises:
         DataError: if no image can be read.
@@ -90,18 +93,26 @@ def read_images(source: Path, expected: Collection[str] = ()) -> Images:
         )
     notes = []
     if failed:
-        names = ", ".join(str(p.relative_to(source) if p != source else p.name) for p in sorted(failed)[:5])
+        names = ", ".join(_files(source, sorted(failed)[:5]))
         more = ", …" if len(failed) > 5 else ""
         noun = "image cannot" if len(failed) == 1 else "images cannot"
         notes.append(f"{len(failed)} {noun} be read and {'is' if len(failed) == 1 else 'are'} left out: "
                      f"{names}{more}")  # fmt: skip
     if len(set(zip(heights, widths, strict=True)) | {(height, width)}) > 1:
         notes.append(f"the images are resized to {height} x {width}")
-    labels, part, loose = _labels(source, kept)
-    if loose is not None:
-        notes.append(f"{int((~loose).sum())} images lie in no folder of a class and are left out")
-        return Images(x[: len(kept)][loose], labels, part, tuple(notes))
-    return Images(x[: len(kept)], labels, part, tuple(notes))
+    x, files = x[: len(kept)], np.array(_files(source, kept), dtype=object)
+    labels, part = _labels(source, kept)
+    loose = np.array([label is None for label in ([] if labels is None else labels)], dtype=bool)
+    if labels is not None and not wanted and loose.any():
+        noun, verb = ("image lies", "is") if loose.sum() == 1 else ("images lie", "are")
+        notes.append(f"{int(loose.sum())} {noun} in no folder of a class and {verb} left out")
+        x, files, labels = x[~loose], files[~loose], labels[~loose]
+    return Images(x, labels, part, files, tuple(notes))
+
+
+def _files(source: Path, paths: Sequence[Path]) -> list[str]:
+    """What files of the folder are called in it."""
+    return [(path.relative_to(source) if path != source else Path(path.name)).as_posix() for path in paths]
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -113,10 +124,8 @@ def _walk(folder: Path) -> Iterator[Path]:
         )
 
 
-def _labels(
-    source: Path, paths: Sequence[Path]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """The class and the part of each image, and which images have a class where some have none."""
+def _labels(source: Path, paths: Sequence[Path]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The class of each image, None of one in no folder, or None if all are; and the part of each."""
     above: list[tuple[str, ...]]
     above = [path.relative_to(source).parts[:-1] if path != source else () for path in paths]
     parts = [_PART_FOLDERS.get(folders[0].lower(), -1) if folders else -1 for folders in above]
@@ -124,11 +133,8 @@ def _labels(
     layered = all(part >= 0 and len(folders) > 1 for part, folders in zip(parts, above, strict=True))
     names = [folders[1] if layered else folders[0] if folders else None for folders in above]
     if not any(names):
-        return None, None, None
-    has_class = np.array([name is not None for name in names])
-    labels = np.array([name for name in names if name is not None], dtype=object)
-    part = np.array(parts, dtype=np.int8) if layered else None
-    return labels, part, None if has_class.all() else has_class
+        return None, None
+    return np.array(names, dtype=object), np.array(parts, dtype=np.int8) if layered else None
 
 
 def _wanted(expected: Collection[str]) -> tuple[int, ...]:

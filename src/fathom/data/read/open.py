@@ -43,6 +43,7 @@ class Opened:
             image; () otherwise.
         part: int8 [rows], where the source says it: 0 train, 1 validation, 2 test, -1 left to chance; or None.
         notes: one sentence for each thing a user should hear (files passed over).
+        files: [rows], the file of each row, where each has one of its own (an image); or None.
         kind: "classification" or "regression", where the source itself says what its target is; or None.
     """
 
@@ -54,6 +55,7 @@ class Opened:
     part: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     kind: str | None = None
+    files: np.ndarray | None = None
 
 
 def open_source(source: Any, expected: Collection[str] = (), sql: str | None = None) -> Opened:
@@ -192,7 +194,8 @@ def _open_images(source: Path, expected: Collection[str]) -> Opened:
         columns.append(RawColumn(LABEL, "text", images.labels))
     name = table_stem(source) if source.is_file() else source.resolve().name
     shape = image_shape(images.x.shape)
-    return Opened(name, columns, target, True, shape, images.part, images.notes, target and "classification")
+    kind = target and "classification"
+    return Opened(name, columns, target, True, shape, images.part, images.notes, kind, images.files)
 
 
 def _labeled(name: str, arrays: Any) -> Opened:

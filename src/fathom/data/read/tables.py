@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError, UsageError
 from .cells import TEXT_TYPES, cells_of, clean_sql, raw_column, text_kinds
-from .columns import RawColumn, Writing, unsupported
+from .columns import UNNAMED_INDEX, RawColumn, Writing, unsupported
 from .database import CELLS, connect, escaped, literal, one_line, quoted, several
 from .layout import Layout, detect_layout, unique_names, without_quotes
 from .rewrite import REWRITTEN, rewrite_plain, unpack_zst
@@ -191,7 +191,9 @@ def typed_reader(paths: Sequence[Path], more: str = "") -> str | None:
     files = ", ".join(literal(escaped(path)) for path in paths)
     kind = file_kind(paths[0])
     if kind in PARQUET:
-        return f"read_parquet([{files}], union_by_name = true{more})"
+        # pandas writes an index without a name beside the columns.
+        chosen = f"* NOT SIMILAR TO {literal(UNNAMED_INDEX)}"
+        return f"(SELECT {chosen} FROM read_parquet([{files}], union_by_name = true{more}))"
     if kind in _JSON:
         # Told none, DuckDB takes a packed file whose name is escaped for a plain one. Without the thresholds it
         # makes one column, a mapping, of many columns of one type.

@@ -32,8 +32,7 @@ def twins(table: Table) -> np.ndarray:
             break
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
-            for bits in _bits(cells[some]).T:
-                digests[some] = _mixed(digests[some] ^ bits)
+            digests[some] = _digested(digests[some], cells[some])
         _, same, count = np.unique(digests[rows], return_inverse=True, return_counts=True)
         rows = rows[count[same] > 1]
     found = np.arange(len(table))
@@ -41,6 +40,21 @@ def twins(table: Table) -> np.ndarray:
         _, first, same = np.unique(digests[rows], return_index=True, return_inverse=True)
         found[rows] = rows[first[same]]
     return found
+
+
+def digests(table: Table) -> np.ndarray:
+    """A digest of each row's cells, uint64 [rows]: equal for equal cells, within one process."""
+    found = np.zeros(len(table), dtype=np.uint64)
+    for cells in _blocks(table):
+        found = _digested(found, cells)
+    return found
+
+
+def _digested(digests: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Digests of rows [rows] with some more of their cells [rows, columns]."""
+    for bits in _bits(cells).T:
+        digests = _mixed(digests ^ bits)
+    return digests
 
 
 def _blocks(table: Table):

@@ -283,13 +283,17 @@ def _about_copies(dataset: Dataset, copies: np.ndarray, held: np.ndarray, togeth
     count = int((np.bincount(copies, minlength=len(copies))[copies] > 1).sum())
     if not count:
         return []
+    whole = dataset.rows_in_all == len(dataset)
     note = f"{_rows(count)} have a twin with the same cells"
+    if not whole:
+        note = f"{count} of the {len(dataset):,} rows in memory have a twin among them with the same cells"
     test = np.zeros(len(copies), dtype=bool)
     test[held] = True
     parted = int(np.isin(copies[test], copies[~test]).sum())
     if not parted:
         return [f"{note}; twins are kept on one side of each division" if together else note]
     note += f", and {parted} of the test rows have theirs among the rows trained on"
+    note += "" if whole else " (those that stay in the file are not counted)"
     if together or dataset.time is not None or (dataset.part is not None and (dataset.part == 2).any()):
         return [note]  # the test rows are not left to chance
     return [f"{note}; keep_duplicates_together=True (--keep-duplicates-together) keeps them on one side"]

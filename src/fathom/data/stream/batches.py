@@ -66,4 +66,5 @@ def _rows_of(whole: NewData, start: int, stop: int) -> NewData:
         return None if values is None else values[rows]
 
     notes = whole.notes if start == 0 else ()
-    return NewData(whole.table.take(rows), cut(whole.target), cut(whole.weight), notes)
+    table = whole.table.take(rows)
+    return NewData(table, cut(whole.target), cut(whole.weight), notes, cut(whole.files))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, UsageError
-from ..dataset import Dataset, writings
+from ..dataset import Dataset, build_table, writings
 from ..load import build_dataset
 from ..read.columns import RawColumn
 from ..read.dates import days_of
@@ -20,6 +20,7 @@ from ..read.tables import PARQUET, file_kind
 from ..reading import Reading, listing
 from ..roles import asked_writings, read_columns
 from ..schema import Schema
+from ..split.duplicates import digests
 from .source import TableSource
 
 RESIDENT = 300_000  # rows that are held in memory
@@ -46,6 +47,36 @@ class StreamedDataset(Dataset):
     source: TableSource = None  # pyright: ignore[reportAssignmentType]
     places: np.ndarray = None  # pyright: ignore[reportAssignmentType]
     labeled: int = 0
+
+    @property
+    def rows_in_all(self) -> int:
+        """Rows of the file that have a target."""
+        return self.labeled
+
+    def copies_of(self, rows: np.ndarray) -> np.ndarray:
+        """Where in the file there are rows with the cells of some rows in memory, the target aside.
+
+        Args:
+            rows: which of those in memory.
+
+        Returns:
+            int64, ascending, the rows themselves among them; only rows that have a target. Cost: one pass over the
+            columns that are learned from, a stretch at a time.
+
+        Raises:
+            DataError: if a cell of the file does not fit the schema.
+        """
+        wanted, goal, found = digests(self.table.take(rows)), self.schema.target.name, []
+        names = {column.name for column in self.schema.columns}
+        for start, stop in self.source.stretches():
+            columns = {column.name: column for column in self.source.read(start, stop, {*names, goal})}
+            labeled = ~columns.pop(goal).missing()
+            try:
+                table = build_table(columns, self.schema)
+            except DataError as error:
+                raise DataError(f"in the rows from {start + 1:,} on: {error}") from None
+            found.append(start + np.flatnonzero(labeled & np.isin(digests(table), wanted)))
+        return np.concatenate(found)
 
 
 def load_stream(

@@ -324,7 +324,7 @@ def _lines_are_rows(lines: list[str], layout: Layout) -> bool:
 
     They are where every line has one width and quotes are out of place. Where they are not, the joined lines must
     look like the other rows: as wide as these, and with a cell that comes in the same column of these or is a
-    number there as in these.
+    number there as in these; or some cell must be nothing but a quote, as where the cells are words of a text.
     """
     if len(layout.delimiter) > 1 or not layout.quote or not any(layout.quote in line for line in lines):
         return False
@@ -338,9 +338,12 @@ def _lines_are_rows(lines: list[str], layout: Layout) -> bool:
     bare = [row for _, row in read_rows(lines, _without_quotes(layout))]
     if len(rows) == len(bare) or any(len(row) != width for row in rows):
         return False
-    single = {tuple(row) for row in rows if not any("\n" in cell or "\r" in cell for cell in row)}
-    joined = zip(*(row for row in bare if tuple(row) not in single), strict=True)
-    alone = zip(*single, strict=True)
+    if any(cell.strip(BLANKS) == layout.quote for row in bare for cell in row):
+        return True
+    single = [tuple(row) for row in rows if not any("\n" in cell or "\r" in cell for cell in row)]
+    among = set(single)
+    joined = zip(*(row for row in bare if tuple(row) not in among), strict=True)
+    alone = zip(*single[1:], strict=True)  # the first may be a header
     return any(_is_like(column, known) for column, known in zip(joined, alone, strict=False))
 
 

@@ -144,8 +144,9 @@ def _marks(lines: list[str], delimiters: Sequence[str], whole: bool) -> Layout:
         return choose_dialect(lines, Layout(",", declared=True), (declared[1],), whole)
     mark = _comment_mark(lines)
     layout = choose_dialect(lines, Layout(",", mark=mark), delimiters, whole)
-    filled = [line for line in lines if line.strip(BLANKS)]
-    if mark and 2 * sum(line.lstrip().startswith(mark) for line in filled) > len(filled):
+    bare = [line.strip(BLANKS) for line in lines if line.strip(BLANKS)]
+    marked = [line[len(mark) :] for line in bare if mark and line.startswith(mark)]
+    if 2 * len(marked) > len(bare) and all(line and line[0] not in BLANKS for line in marked):
         # Most lines are no comments if they are rows of one width, as where the first cell is a color (#ff0000).
         every = choose_dialect(lines, Layout(","), delimiters, whole)
         widths = {len(row) for _, row in read_rows(lines, every)}

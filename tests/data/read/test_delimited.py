@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -38,6 +39,9 @@ TABLE = {"n": [1.0, 2.0, 3.0], "word": ["red", "big blue", "it's"]}
         '"n", "word"\n1, "red"\n2, "big blue"\n3, "it\'s"\n',
         "'n','word'\n1,'red'\n2,'big blue'\n3,'it\\'s'\n",
         "'n','word'\n1,'red'\n2,'big blue'\n3,'it''s'\n",
+        "sep=;\nn;word\n1;red\n2;big blue\n3;it's\n",
+        '"sep=\t"\r\nn\tword\r\n1\tred\r\n2\tbig blue\r\n3\tit\'s\r\n',
+        "// made by hand, 2020\n// in two lines\nn,word\n1,red\n2,big blue\n3,it's\n",
         "# made by hand, 2020\n# in two lines\nn,word\n1,red\n2,big blue\n3,it's\n",
         "#n,word\n1,red\n2,big blue\n3,it's\n",
         "% a note\n\nn,word\n1,red\n% another\n2,big blue\n\n3,it's\n",
@@ -89,7 +93,9 @@ def test_times_of_day_are_no_columns(tmp_path):
     assert len(read(tmp_path / "a.csv", "12:30:00\n12:45:10\n")) == 1
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
 @pytest.mark.parametrize("packed", [False, True])
 def test_encodings(tmp_path, encoding, packed):
     content = "place,n\ncafé – “Zoë” €,1\nthé,2\n".encode(encoding)
@@ -99,13 +105,70 @@ def test_encodings(tmp_path, encoding, packed):
 
 
 @pytest.mark.skipif(shutil.which("zstd") is None, reason="needs the command zstd")
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
 def test_zst(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes('n;word\n1;"é\n\nè"\n\n2;b\n'.encode(encoding))
     subprocess.run(["zstd", "-q", tmp_path / "a.csv"], check=True)
     (tmp_path / "a.csv").unlink()
     found = {column.name: column.values.tolist() for column in read_file(tmp_path / "a.csv.zst")}
     assert found == {"n": [1.0, 2.0], "word": ["é\n\nè", "b"]}
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="needs the command zstd")
+@pytest.mark.parametrize(("rows", "kept"), [(3, 20), (100_000, 0.5), (100_000, -1)])
+def test_a_zst_that_was_cut_off_is_said_to_be(tmp_path, rows, kept):
+    path = tmp_path / "a.csv.zst"
+    (tmp_path / "a.csv").write_text("".join(f"{row},{row * 7919 % 9973}\n" for row in range(rows)))
+    subprocess.run(["zstd", "-q", tmp_path / "a.csv"], check=True)
+    content = path.read_bytes()
+    path.write_bytes(content * 2)
+    assert len(read_file(path)[0].values) == 2 * rows
+    path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    with pytest.raises(DataError, match="is truncated"):
+        read_file(path)
+
+
+def test_a_zst_in_another_encoding_is_to_be_unpacked(tmp_path):
+    if shutil.which("zstd") is None or sys.version_info >= (3, 14):
+        pytest.skip("needs the command zstd, and a Python that leaves the format to DuckDB")
+    for encoding in ("cp1252", "utf-16-be", "utf-32"):
+        (tmp_path / "a.csv").write_bytes("n,word\n1,“a”\n".encode(encoding))
+        subprocess.run(["zstd", "-qf", tmp_path / "a.csv"], check=True)
+        with pytest.raises(DataError, match=r"unpack it first"):
+            read_file(tmp_path / "a.csv.zst")
+
+
+def test_first_cells_that_start_with_the_mark_of_a_comment(tmp_path):
+    found = cells(read(tmp_path / "a.csv", "#ff0000,1\n#00ff00,2\nred,3\n"))
+    assert found == {"column0": ["#ff0000", "#00ff00", "red"], "column1": [1.0, 2.0, 3.0]}
+
+
+def test_words_of_which_some_are_quotes(tmp_path):
+    found = cells(read(tmp_path / "a.tsv", 'word\ttag\n"\tPUNCT\nHi\tUH\n"\tPUNCT\nyou\tPRP\n'))
+    assert found == {"word": ['"', "Hi", '"', "you"], "tag": ["PUNCT", "UH", "PUNCT", "PRP"]}
+
+
+def test_apostrophes_that_pair_by_chance_join_no_rows(tmp_path):
+    text = "id,a,b\n1,'90s music,5\n2,the dogs',7\n3,x,8\n4,y,9\n"
+    assert cells(read(tmp_path / "a.csv", text))["a"] == ["'90s music", "the dogs'", "x", "y"]
+
+
+def test_a_cell_with_a_delimiter_in_its_second_line(tmp_path):
+    found = cells(read(tmp_path / "a.csv", 'id,note\n1,"hello\nyou, there"\n2,x\n3,"a\nb,c"\n4,y\n'))
+    assert found == {"id": [1.0, 2.0, 3.0, 4.0], "note": ["hello\nyou, there", "x", "a\nb,c", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("2020-01-01;5;Smith, J, K, L\n2020-01-02;6;Smit, J, Q, L\n", 3),
+        ("5,7,a; b\n6,8,c; d\n", 3),
+        ('x "a, b" 1\ny "c, d" 2\n', 3),
+        ('1;{"a": 1, "b": 2}\n2;{"a": 3, "b": 4}\n', 2),
+    ],
+)
+def test_of_two_delimiters_in_every_row_the_one_that_explains_the_cells(tmp_path, text, width):
+    assert len(read(tmp_path / "a.csv", text)) == width
 
 
 @pytest.mark.parametrize(

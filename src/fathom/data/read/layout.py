@@ -1,84 +1,26 @@
 """How a delimited text file is written: its encoding, delimiter, quotes, comments, and whether it has a header."""
 
 import codecs
-import csv
 import dataclasses
 import gzip
 import io
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ...errors import DataError
 from .columns import BLANKS, clean_text, type_text
-
-#: The delimiter of a table whose cells are held apart by any number of blanks and tabs.
-RUN = "runs of blanks"
+from .dialect import DELIMITERS, Layout, choose_dialect, is_number, one_width, read_rows
 
 _SAMPLE_BYTES = 1 << 20
-_TRIAL = 1 << 16
-_LONGEST = 1 << 24  # characters of a cell
-# In the order that decides where two fit equally well: "1,5;2,5" has as many commas in every row as semicolons.
-_USUAL = ("\t", ";", "|", ",")
-# These occur inside cells so often that they delimit only where they do so in every row.
-_DOUBTFUL = ("\x01", "\x1f", " ", "::", ":", RUN, "||", "^", "~", "¦", "§", "#", "@", "&", "*")
-# A sentence or a time of day holds many of these.
-_IN_PROSE = (" ", ":", RUN)
-_ALIKE = 1e-5  # shares of rows that differ by less say the same
-_DELIMITERS = (*_USUAL, *_DOUBTFUL)
-_COMMENTS = ("#", "%")
-_TOKEN = re.compile(r"\"(?P<double>(?:[^\"]|\"\")*)\"(?=\s|$)|'(?P<single>[^']*)'(?=\s|$)|(?P<plain>\S+)")
+_COMMENTS = ("#", "%", "//")
+# What Excel writes above a table.
+_DECLARED = re.compile(r"\s*\"?sep=([^\r\n])\"?\s*", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 #: Bytes that are control characters in Latin-1 and letters or signs in CP1252.
 _CP1252_ONLY = frozenset(range(0x80, 0xA0))
 _CP1252_HOLES = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
-
-
-@dataclass(frozen=True)
-class Layout:
-    r"""How a text table is written.
-
-    Attributes:
-        delimiter: between two cells; one character, two, or `RUN`.
-        header: whether the first row holds names.
-        names: the columns' names, unique and not empty.
-        encoding: "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252" or "latin-1".
-        line_end: between two rows.
-        broken_first: whether a cell of the first row holds a line break.
-        quote: what may stand around a cell: `"` or `'`; "" where quotes are letters like others.
-        backslash: whether a quote inside quotes is written `\"`; else it is doubled.
-        blank_first: whether a blank may stand before a quote that opens a cell.
-        mark: what a line that is a comment starts with; "" where there are none.
-        body_width: how many cells a row under the header has, where that is not how many names it holds.
-    """
-
-    delimiter: str
-    header: bool = False
-    names: tuple[str, ...] = ()
-    encoding: str = "utf-8"
-    line_end: str = "\n"
-    broken_first: bool = False
-    quote: str = '"'
-    backslash: bool = False
-    blank_first: bool = False
-    mark: str = ""
-    body_width: int | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Whether DuckDB reads the file right as it stands."""
-        usual = (
-            len(self.delimiter) == 1
-            and self.quote in ('"', "")
-            and not self.backslash
-            and not self.blank_first
-        )
-        # DuckDB loses every row where a line break within the first row differs from the line end.
-        broken = self.line_end == "\r\n" and self.broken_first
-        known = self.encoding in ("utf-8", "utf-16", "latin-1")
-        return usual and known and not self.mark and self.body_width is None and not broken
 
 
 def detect_layout(path: str | Path, expected: Collection[str] = (), shown: str = "") -> Layout:
@@ -105,58 +47,13 @@ def detect_layout(path: str | Path, expected: Collection[str] = (), shown: str =
     lines = list(io.StringIO(text, newline=""))
     if not whole and len(lines) > 1:
         lines.pop()
-    mark = _comment_mark(lines)
     tab = any(suffix.lower() in (".tsv", ".tab") for suffix in path.suffixes)
-    layout = _dialect(lines, mark, ("\t",) if tab else _DELIMITERS, whole)
+    layout = _marks(lines, ("\t",) if tab else DELIMITERS, whole)
     layout = dataclasses.replace(layout, encoding=encoding, line_end=_line_end(text))
     rows = [row for _, row in itertools.islice(read_rows(lines, layout), 500)]
     if not rows:
         raise DataError(f"file {shown!r} is empty; give a table with a header and rows")
     return _with_names(layout, rows, _commented_header(lines, layout), expected)
-
-
-def read_rows(lines: Iterable[str], layout: Layout, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a text table, each with the number of the line on which it ends; comments are passed over.
-
-    Args:
-        lines: the text, line by line, line ends kept.
-        layout: its delimiter, quotes and comments.
-        strict: refuse text after a closing quote.
-
-    Yields:
-        The line's number, from 1, and the row's cells; rows without any cell are left out.
-
-    Raises:
-        csv.Error: if quotes are not closed (when strict), or a cell is longer than 16 MiB.
-    """
-    mark = layout.mark
-    kept = ("\n" if mark and line.lstrip().startswith(mark) else line for line in lines)
-    if layout.delimiter == RUN:
-        for number, line in enumerate(kept, 1):
-            if cells := [_unquoted(found) for found in _TOKEN.finditer(line)]:
-                yield number, cells
-        return
-    if len(layout.delimiter) > 1:
-        yield from (
-            (n, line.rstrip("\r\n").split(layout.delimiter)) for n, line in enumerate(kept, 1) if line.strip()
-        )
-        return
-    reader = csv.reader(
-        kept,
-        delimiter=layout.delimiter,
-        quotechar=layout.quote or None,
-        quoting=csv.QUOTE_MINIMAL if layout.quote else csv.QUOTE_NONE,
-        escapechar="\\" if layout.backslash else None,
-        skipinitialspace=layout.blank_first,
-        strict=strict,
-    )
-    limit = csv.field_size_limit(_LONGEST)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    finally:
-        csv.field_size_limit(limit)
 
 
 def without_quotes(path: Path, layout: Layout) -> Layout:
@@ -168,7 +65,7 @@ def without_quotes(path: Path, layout: Layout) -> Layout:
     """
     encoding = "utf-8-sig" if layout.encoding == "utf-8" else layout.encoding
     with open_text(path)(path, "rt", encoding=encoding, errors="replace", newline="") as lines:
-        letters = _uniform(lines, layout)
+        letters = one_width(lines, layout) == len(layout.names)
     return dataclasses.replace(layout, quote="") if letters else layout
 
 
@@ -191,12 +88,6 @@ def unique_names(names: list[str]) -> list[str]:
     return list(result)
 
 
-def _unquoted(found: re.Match[str]) -> str:
-    if found["double"] is not None:
-        return found["double"].replace('""', '"')
-    return found["plain"] if found["plain"] is not None else found["single"]
-
-
 def _sample(path: Path, shown: str) -> tuple[str, str, bool]:
     """The first megabyte as text, its encoding, and whether that is the whole file."""
     opener = open_text(path)
@@ -205,7 +96,9 @@ def _sample(path: Path, shown: str) -> tuple[str, str, bool]:
         whole = not stream.read(1)
     head = start[:4096]
     nulls = head.count(0)
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if start[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        encoding = "utf-32"
+    elif start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         encoding = "utf-16"
     elif nulls > len(head) / 4 and nulls in (head[::2].count(0), head[1::2].count(0)):
         # Without a byte order mark: the zero byte of each Western letter says which half comes first.
@@ -245,112 +138,31 @@ def _line_end(text: str) -> str:
     return next(outside, breaks[0].group() if breaks else "\n")
 
 
+def _marks(lines: list[str], delimiters: Sequence[str], whole: bool) -> Layout:
+    """The delimiter, the quotes and the comments of a table from its first lines."""
+    if declared := _DECLARED.fullmatch(lines[0]) if lines else None:
+        return choose_dialect(lines, Layout(",", declared=True), (declared[1],), whole)
+    mark = _comment_mark(lines)
+    layout = choose_dialect(lines, Layout(",", mark=mark), delimiters, whole)
+    bare = [line.strip(BLANKS) for line in lines if line.strip(BLANKS)]
+    marked = [line[len(mark) :] for line in bare if mark and line.startswith(mark)]
+    if 2 * len(marked) > len(bare) and all(line and line[0] not in BLANKS for line in marked):
+        # Most lines are no comments if they are rows of one width, as where the first cell is a color (#ff0000).
+        every = choose_dialect(lines, Layout(","), delimiters, whole)
+        widths = {len(row) for _, row in read_rows(lines, every)}
+        return every if len(widths) == 1 and 1 not in widths else layout
+    return layout
+
+
 def _comment_mark(lines: list[str]) -> str:
-    """What the first line starts with, if that makes it a comment: "#", "%", or "|" used nowhere below."""
+    """What the first line starts with, if that makes it a comment: "#", "%", "//", or "|" used nowhere below."""
     filled = [line for line in itertools.islice(lines, 100) if line.strip(BLANKS)]
     if not filled:
         return ""
     first = filled[0].lstrip()
     if first.startswith("|") and len(filled) > 1 and not any("|" in line for line in filled[1:]):
         return "|"
-    return first[0] if first.startswith(_COMMENTS) and len(filled) > 1 else ""
-
-
-def _dialect(lines: list[str], mark: str, delimiters: tuple[str, ...], whole: bool) -> Layout:
-    """The delimiter and quotes under which most rows have the width of the table; else commas.
-
-    Ways in which some quote stands where none should be count for a little less. Quotes that join lines of one
-    width each are letters.
-    """
-    sizes = itertools.accumulate(map(len, lines))
-    trial = lines[: 1 + sum(1 for _ in itertools.takewhile(lambda size: size < _TRIAL, sizes))]
-    cut = not whole or len(trial) < len(lines)
-    text = "".join(trial)
-    quotes = ('"', "'") if re.search(r"(^|[\s,;|:])'[^'\n]*'(?=[\s,;|:]|$)", text) else ('"',)
-    escapes = (False, True) if re.search(r"\\[\"']", text) else (False,)
-    blanks = (False, True) if re.search(r"[,;|\t:] +[\"']", text) else (False,)
-    best, widest, found = 0.0, 1, Layout(delimiters[0] if len(delimiters) == 1 else ",", mark=mark)
-    used = [delimiter for delimiter in delimiters if delimiter == RUN or delimiter in text]
-    used = [one for one in used if one * 2 not in used or not _comes_twice(one, text)]
-    for delimiter, quote, escape, blank in itertools.product(used, quotes, escapes, blanks):
-        layout = Layout(delimiter, quote=quote, backslash=escape, blank_first=blank, mark=mark)
-        for strict in (True, False):
-            share, width = _share(trial, layout, cut, strict)
-            share -= 0.02 * (not strict)
-            # Every row of a wide table may hold a few of another delimiter within its cells.
-            wider = width > 3 * widest and delimiter not in _IN_PROSE
-            unlikely = 3 * width < widest or found == dataclasses.replace(layout, backslash=False)
-            if share > best + (-_ALIKE if wider else _ALIKE if unlikely else 0.0):
-                best, widest, found = share, width, layout
-    letters = _quotes_join(lines, found) and _uniform(lines, found)
-    return dataclasses.replace(found, quote="") if letters else found
-
-
-def _comes_twice(mark: str, text: str) -> bool:
-    """Whether a mark comes twice wherever it comes, so that the two are one delimiter; such cells have no quotes."""
-    return text.count(mark) == 2 * text.count(mark * 2) and f'"{mark}' not in text
-
-
-def _quotes_join(lines: list[str], layout: Layout) -> bool:
-    """Whether quotes join lines, or are left open."""
-    if len(layout.delimiter) > 1 or not any(layout.quote in line for line in lines):
-        return False
-    bare = dataclasses.replace(layout, quote="", backslash=False, blank_first=False)
-    try:
-        return sum(1 for _ in read_rows(lines, layout)) < sum(1 for _ in read_rows(lines, bare))
-    except csv.Error:
-        return True
-
-
-def _uniform(lines: Iterable[str], layout: Layout) -> bool:
-    """Whether every line has one width, above one cell, where quotes are letters."""
-    bare = dataclasses.replace(layout, quote="", backslash=False, blank_first=False)
-    widths = {len(row) for _, row in read_rows(lines, bare)}
-    return len(widths) == 1 and 1 not in widths
-
-
-def _share(lines: list[str], layout: Layout, cut: bool, strict: bool) -> tuple[float, int]:
-    """How many of the rows have the width of the table, 0 to 1, with what speaks for a layout added; the width."""
-    rows = []
-    try:
-        for _, row in read_rows(lines, layout, strict):
-            rows.append(row)
-    except csv.Error:
-        if strict and not cut:
-            return 0.0, 0
-    if cut and len(rows) > 1:
-        rows.pop()
-    if not rows:
-        return 0.0, 0
-    width = len(rows[0])
-    if len(rows) > 1 and len(rows[1]) == width + 1 and width > 1:
-        # A header without a name for the row names, as R writes it, or rows that end in a delimiter.
-        width, rows = width + 1, rows[1:]
-    share = sum(len(row) == width for row in rows) / len(rows)
-    if width < 2 or (layout.delimiter in _DOUBTFUL and share < 1.0):
-        return 0.0, 0
-    if layout.delimiter == ":" and all(cell.isdigit() and len(cell) == 2 for row in rows for cell in row[1:]):
-        return 0.0, 0  # times of day
-    if layout.delimiter == " " and not all(cell for row in rows for cell in row):
-        return 0.0, 0  # runs of blanks
-    if layout.delimiter == "\t" and _holds_runs(rows):
-        return 0.0, 0
-    # Cells that keep quotes around them were read with the wrong ones.
-    bare = (cell.strip(BLANKS) for row in rows for cell in row)
-    kept = any(len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'" for cell in bare)
-    return share - 1e-6 * kept, width
-
-
-def _holds_runs(rows: list[list[str]]) -> bool:
-    """Whether every row has a cell of numbers held apart by blanks."""
-    split = ([cell.split() for cell in row] for row in rows)
-    return all(any(len(parts) > 2 and all(map(_is_number, parts)) for parts in row) for row in split)
-
-
-def _is_number(text: str) -> bool:
-    """Whether a cell is a number or has no value."""
-    cell = clean_text([text])
-    return cell[0] is None or type_text("", cell).kind == "number"
+    return next((mark for mark in _COMMENTS if first.startswith(mark) and len(filled) > 1), "")
 
 
 def _commented_header(lines: list[str], layout: Layout) -> tuple[list[str], bool]:
@@ -362,7 +174,9 @@ def _commented_header(lines: list[str], layout: Layout) -> tuple[list[str], bool
             break
         last = bare or last
     bare = last.lstrip(layout.mark)
-    cells = next((row for _, row in read_rows([bare], dataclasses.replace(layout, mark=""))), [])
+    cells = next(
+        (row for _, row in read_rows([bare], dataclasses.replace(layout, mark="", declared=False))), []
+    )
     return [cell.strip(BLANKS) for cell in cells], not bare.startswith((" ", "\t"))
 
 
@@ -378,7 +192,7 @@ def _with_names(
         return dataclasses.replace(layout, names=tuple(unique_names(above)))
     width, body_width = len(first) + 1, None
     longer = sum(len(row) == width for row in rows[1:])
-    if width > 2 and longer > 0.9 * len(rows[1:]) and not any(map(_is_number, first)):
+    if width > 2 and longer > 0.9 * len(rows[1:]) and not any(map(is_number, first)):
         body_width, header = width, True
         ended = all(not row[-1].strip(BLANKS) for row in rows[1:] if len(row) == width)
         first = [*first, ""] if ended else ["row", *first]

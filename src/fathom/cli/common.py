@@ -75,8 +75,8 @@ class Reading:
         tuple[str, ...],
         Parameter(
             negative=(),
-            help="What columns are: 'zip=categorical,w=weight'. Kinds: numeric, boolean, categorical, date, "
-            "text, ignore; roles: weight, group, time, split.",
+            help="What columns are: 'zip=categorical,w=weight'. Kinds: numeric (decimal-comma, decimal-point), "
+            "boolean, categorical, date (day-first, month-first), text, ignore; roles: weight, group, time, split.",
         ),
     ] = ()
     sql: Annotated[str | None, Parameter(help="A SELECT over the file, whose table is called data.")] = None

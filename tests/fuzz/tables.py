@@ -103,6 +103,7 @@ class Case:
         head: the first rows again, as new data to predict.
         head_rows: how many.
         fits: whether to train; otherwise the case ends with the plan.
+        written: the cells of delimited text and how they are written, where the file is whole; else None.
     """
 
     number: int
@@ -113,6 +114,7 @@ class Case:
     head: Any
     head_rows: int
     fits: bool
+    written: "tuple[Sheet, TextStyle] | None" = None
 
 
 @dataclass
@@ -178,8 +180,10 @@ def make_case(number: int, folder: Path) -> Case:
     head_rows = int(draw.choice([1, 3, 30]))
     arguments = _arguments(draw, sheet, target, write, file)
     source = write(sheet, file)
+    written = (sheet, style) if shape == "text" else None
     if isinstance(source, Path) and draw.random() < 0.04:
         _damage(draw, source)
+        written = None
     if shape in ("npz", "arrays") and draw.random() < 0.8:
         arguments = {name: arguments[name] for name in arguments if name not in ("target", "columns", "sql")}
     head = sheet.take(np.arange(min(head_rows, rows)))
@@ -193,7 +197,7 @@ def make_case(number: int, folder: Path) -> Case:
         ],
     }
     story = f"{shape} {source.name if isinstance(source, Path) else ''} {rows} x {features}, target {target!r:.40}"
-    return Case(number, story, source, arguments, settings, write(head, "head"), head.rows, fits)
+    return Case(number, story, source, arguments, settings, write(head, "head"), head.rows, fits, written)
 
 
 def _sheet(draw: np.random.Generator, features: int, rows: int, numbers: bool) -> tuple[Sheet, str]:

@@ -16,15 +16,18 @@ import numpy as np
 import pytest
 
 import fathom as fm
+from fathom.data.read.tables import read_file
 from fathom.errors import FathomError
 from fathom.models import MLP, Tabular
 
-from .tables import CASES, FITTED_CELLS, Case, make_case, size_of
+from .tables import CASES, FITTED_CELLS, Case, Sheet, TextStyle, make_case, size_of
 
 # A case may take so many seconds of the processor, and of the clock.
 _LIMITS = ((signal.ITIMER_PROF, signal.SIGPROF, 120), (signal.ITIMER_REAL, signal.SIGALRM, 1200))
 _MOST_CHARACTERS = 600
 _SMALL = 30_000  # cells
+_DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01")
+_PLAIN = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _INTERNALS = re.compile(r"Traceback|<class|<function| object at 0x|Error:|__\w+__|\bnumpy\.|\bdtype\(")
 
@@ -43,6 +46,8 @@ def attempt(case: Case, folder: Path) -> Outcome:
     at = "load"
     try:
         data = fm.load(case.source, **case.arguments)
+        if case.written is not None:
+            check_cells(case.source, *case.written)
         at = "suspicions"
         assert all(isinstance(str(suspicion), str) for suspicion in data.suspicions)
         at = "study"
@@ -68,6 +73,23 @@ def attempt(case: Case, folder: Path) -> Outcome:
         assert not _BREAKS.search(said), f"not one line: {said!r}"
         assert not _INTERNALS.search(said), said
         return Outcome("refused", said, at)
+
+
+def check_cells(path: Path, sheet: Sheet, style: TextStyle) -> None:
+    """Every column that was written is there, and the plain numbers read are the numbers written."""
+    if style.delimiter not in _DELIMITERS:  # with a rarer one, some files say something else
+        return
+    columns = read_file(path)
+    assert len(columns) == len(sheet.names) + style.trailing, [column.name[:40] for column in columns]
+    header = len(columns[0].values) == sheet.rows
+    for column, cells in zip(columns, sheet.columns, strict=False):
+        if not header or column.kind != "number" or {type(value) for value in cells.pool} != {float}:
+            continue
+        texts = cells.texts("").tolist()
+        if all(_PLAIN.fullmatch(text) for text in texts if text):
+            numbers = np.array([float(text or "nan") for text in texts])
+            same = np.isnan(numbers) | ~np.isfinite(numbers) | (numbers == column.values)
+            assert same.all(), f"{column.name!r:.40}: {column.values[~same][:3]} was {numbers[~same][:3]}"
 
 
 def check_predictions(model, found: np.ndarray, rows: int) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from fathom.data.read.layout import detect_layout, unique_names
+from fathom.data.read.layout import detect_layout, read_rows, unique_names
 
 
 def written(path, text):
@@ -67,3 +67,11 @@ def test_a_backslash_alone_in_a_cell_escapes_nothing(tmp_path):
     layout = detect_layout(written(tmp_path / "a.csv", "\n".join(lines)))
     assert not layout.backslash
     assert layout.quote == '"'
+
+
+def test_quotes_between_delimiters_of_two_characters(tmp_path):
+    text = '"a"::"b"\n1::"x::y"\n2::"say ""hi"""\n3::\n'
+    layout = detect_layout(written(tmp_path / "a.csv", text))
+    rows = [row for _, row in read_rows(text.splitlines(keepends=True), layout)]
+    assert (layout.delimiter, layout.names) == ("::", ("a", "b"))
+    assert rows[1:] == [["1", "x::y"], ["2", 'say "hi"'], ["3", ""]]

@@ -105,6 +105,7 @@ class Fit:
         """What is compared, first things first."""
         return (
             round(self.share, 5),
+            2 * self.unexplained <= self.cells,
             -round(self.unexplained, 5),
             round(self.figures, 5),
             -round(self.unexplained / self.cells, 5),
@@ -135,9 +136,9 @@ def read_rows(lines: Iterable[str], layout: Layout, strict: bool = False) -> Ite
                 yield number, cells
         return
     if len(layout.delimiter) > 1:
-        yield from (
-            (n, line.rstrip("\r\n").split(layout.delimiter)) for n, line in enumerate(kept, 1) if line.strip()
-        )
+        for number, line in enumerate(kept, 1):
+            if line.strip():
+                yield number, [cell for cell, _ in _parted(line, layout)]
         return
     reader = csv.reader(
         kept,
@@ -216,8 +217,8 @@ def _candidates(trial: list[str], known: Layout, delimiters: Sequence[str]) -> I
 
 
 def _comes_twice(mark: str, text: str) -> bool:
-    """Whether a mark comes twice wherever it comes, so that the two are one delimiter; such cells have no quotes."""
-    return text.count(mark) == 2 * text.count(mark * 2) and f'"{mark}' not in text
+    """Whether a mark comes twice wherever it comes, so that the two are one delimiter."""
+    return text.count(mark) == 2 * text.count(mark * 2)
 
 
 def _share(lines: list[str], layout: Layout, cut: bool) -> float:
@@ -286,8 +287,9 @@ def _cells(text: str, layout: Layout, cut: bool) -> Iterator[tuple[str, bool, bo
         return
     if len(layout.delimiter) > 1:
         for line in text.splitlines():
-            row = line.split(layout.delimiter)
-            yield from ((cell, False, False, place == len(row)) for place, cell in enumerate(row, 1))
+            row = list(_parted(line, layout)) if line.strip() else []
+            for place, (cell, enclosed) in enumerate(row, 1):
+                yield cell, enclosed, False, place == len(row)
         return
     part, quote = re.escape(layout.delimiter), layout.quote
     escape = r"\\." if layout.backslash else "(?!)"
@@ -358,6 +360,21 @@ def is_number(text: str) -> bool:
     """Whether a cell is a number or has no value."""
     cell = clean_text([text])
     return cell[0] is None or type_text("", cell).kind == "number"
+
+
+def _parted(line: str, layout: Layout) -> Iterator[tuple[str, bool]]:
+    """The cells of a line under a delimiter of two characters, each with whether double quotes enclose it."""
+    text, place = line.rstrip("\r\n"), 0
+    if layout.quote not in text or not layout.quote:
+        yield from ((cell, False) for cell in text.split(layout.delimiter))
+        return
+    ends = f"(?:{re.escape(layout.delimiter)}|$)"
+    pattern = re.compile(r'(?:"((?:[^"]|"")*)"|(.*?))' + ends, re.DOTALL)
+    while found := pattern.match(text, place):
+        yield (found[2], False) if found[1] is None else (found[1].replace('""', '"'), True)
+        if not found.group().endswith(layout.delimiter):
+            return
+        place = found.end()
 
 
 def _unquoted(found: re.Match[str]) -> str:

@@ -142,7 +142,7 @@ def test_the_cells_written_come_through_the_door(table, tmp_path):
     for rows in table.readings():
         written = dict(zip(names, zip(*rows[table.header :], strict=True), strict=True))
         if all(
-            [float(cell) for cell in cells] == found[name]
+            [float(cell.removesuffix("%")) for cell in cells] == found[name]
             if isinstance(found[name][0], float)
             else [cell or None for cell in cells] == found[name]
             for name, cells in written.items()

@@ -104,9 +104,6 @@ def temperature(
 ) -> float:
     """The temperature that makes probabilities softmax(logits / T + shift) most likely.
 
-    1 / T has a Gamma(2, 1) prior, whose mode is the temperature of training: it weighs as one row does, so that few
-    rows that are all predicted rightly, which any sharpness suits, are not taken as proof of certainty.
-
     Args:
         logits: [rows, classes], or log-probabilities.
         targets: class numbers [rows].
@@ -124,24 +121,17 @@ def temperature(
     )  # a probability of 0 has the logarithm -inf
     shares = np.ones(len(targets)) if weight is None else weight
     shares = shares / shares.sum()
-    prior = float(np.square(shares).sum())
     said, added = shares @ logits[np.arange(len(targets)), targets], np.array(shift) if shift else 0.0
 
     def slope(sharpness: float) -> tuple[float, float]:
-        """Of the loss with respect to 1 / T, which only grows, for the loss is convex in 1 / T; and its own slope.
-
-        The prior's part of the loss is (1 / T + log T) / rows, of so many rows of equal weight.
-        """
+        """Of the loss with respect to 1 / T, which only grows, for the loss is convex in 1 / T; and its own slope."""
         z = logits * sharpness + added
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p *= (shares / p.sum(axis=1))[:, None]
         weighted = p * logits
         means = weighted.sum(axis=1)
         spread = np.vdot(weighted, logits) - np.vdot(means, means / np.maximum(shares, 1e-300))
-        return (
-            float(means.sum() - said + prior * (1 - 1 / sharpness)),
-            float(spread + prior / sharpness**2),
-        )
+        return float(means.sum() - said), float(spread)
 
     low, high, sharpness, step = 0.05, 20.0, 1.0, math.inf
     while high / low > 1 + 1e-4 and abs(step / sharpness - 1) > 1e-3:

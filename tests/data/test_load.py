@@ -120,7 +120,8 @@ def test_an_array_of_numbers_reads_as_its_columns_do(kind, used):
     named = Schema(tuple(Column(name, "numeric") for name in "abcde"), Column("y", "target"))
     by_place = read_new(x, named)
     np.testing.assert_array_equal(by_place.table.numeric, np.where(np.isinf(x), np.nan, x))
-    assert by_place.notes == ()
+    infinite = ("infinite cells count as missing, in the column d",) if x.dtype.kind == "f" else ()
+    assert by_place.notes == infinite
     # What names the target, or asks for more than numbers, is not read at once.
     goal = Schema(schema.columns, Column("x4", "target"))
     np.testing.assert_array_equal(read_new(x, goal).target, x[:, 4])
@@ -297,6 +298,17 @@ def test_infinite_cells_are_said_to_be_so(tmp_path):
         notes = load(source, "y").notes
         assert "2 rows have no value in 'y' (2 infinite) and are left out" in notes
         assert "column 'x': 1 of its cells is infinite and counts as missing" in notes
+    schema = load({"x": np.arange(60.0) / 7, "z": np.arange(60.0) % 7, "y": np.arange(60.0) / 3}, "y").schema
+    (tmp_path / "new.csv").write_text("x,z\ninf,1\n2,-inf\n3,3\n")
+    rows = np.array([[np.inf, 1], [2, -np.inf], [3, 3]])
+    for source in (tmp_path / "new.csv", dict(zip("xz", rows.T, strict=True)), rows):
+        new = read_new(source, schema)
+        assert new.notes == ("infinite cells count as missing, in the columns x, z",)
+        assert np.isnan(new.table.numeric).tolist() == [[True, False], [False, True], [False, False]]
+    assert read_new(np.array([[1.0, -np.inf]]), schema).notes == (
+        "infinite cells count as missing, in the column z",
+    )
+    assert read_new(rows[2:], schema).notes == ()
     with pytest.raises(DataError, match=r"target='y' has no finite value"):
         load({"x": [1, 2, 3], "y": [np.inf] * 3}, "y")
 

@@ -41,7 +41,7 @@ def test_a_number_that_gives_the_class_away(noise):
     found = only(load(source, "label"))
     assert (found.what, found.columns) == ("leak", ("code",))
     assert found.evidence["power"] > 0.98 > found.evidence["next"]
-    assert '--columns "code=ignore"' in str(found)
+    assert "--columns code=ignore" in str(found)
 
 
 def test_a_category_and_a_number_that_give_a_quantity_away():
@@ -67,6 +67,33 @@ def test_columns_that_are_the_target_again_whatever_others_reach():
     source["inches"] = (source["x0"] / 2.54).round(3)
     source["honest"] = source["x0"] + 0.3 * np.random.default_rng(4).normal(size=ROWS)
     assert [s.columns for s in load(source, "x0").suspicions if s.what == "leak"] == [("inches",)]
+
+
+def with_holes(values: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(len(values)) % 7 == 0, np.nan, values)
+
+
+@pytest.mark.parametrize("rows", [300, 3000])
+@pytest.mark.parametrize(
+    "copy", [lambda y: 2.54 * y + 1, np.exp, lambda y: -(y**3), lambda y: y.round(2), with_holes]
+)
+def test_a_quantity_again_on_any_scale_beside_a_strong_column(rows, copy):
+    random = np.random.default_rng(6)
+    strong, weak = random.normal(size=(2, rows))
+    y = strong + 0.33 * random.normal(size=rows)
+    found = load({"strong": strong, "weak": weak, "copy": copy(y), "y": y}, "y").suspicions
+    assert [(s.what, s.columns) for s in found if s.what == "leak"] == [("leak", ("copy",))]
+    assert "column 'copy' is 'y' again, written otherwise" in str(found[0])
+
+
+@pytest.mark.parametrize(("noise", "found"), [(0.05, [("near",)]), (0.4, [])])
+def test_a_column_much_nearer_to_a_quantity_than_the_next(noise, found):
+    random = np.random.default_rng(6)
+    strong = random.normal(size=2000)
+    y = strong + 0.5 * random.normal(size=2000)
+    near = y + noise * random.normal(size=2000)
+    told = load({"strong": strong, "near": near, "y": y}, "y").suspicions
+    assert [s.columns for s in told if s.what == "leak"] == found
 
 
 def test_a_number_that_a_class_begins_at_is_no_leak_beside_others_as_good():
@@ -183,9 +210,18 @@ def test_more_inputs_than_rows():
     assert [(s.what, s.evidence) for s in found] == [("few rows", {"rows": 30, "inputs": 40})]
 
 
+def test_two_numbers_of_which_not_all_are_whole():
+    source = clean()
+    source["y"] = np.where(source["x0"] > 0, 1.5, 2.5)
+    assert any(
+        s.what == "kind" and "its 2 different numbers are read as a quantity" in str(s)
+        for s in load(source, "y").suspicions
+    )
+
+
 def test_every_check_has_its_words():
     names = CHECKS.names()
-    assert len(names) == len(set(names)) == 15
+    assert len(names) == len(set(names)) == 16
     for check in CHECKS:
         assert check.find.__doc__
 

@@ -301,16 +301,66 @@ def test_keys_in_another_order_are_suspected():
     assert not [s for s in data.suspicions if s.what == "shuffled numbers"]
 
 
-def test_commas_that_nothing_decides_are_asked_for(tmp_path):
-    cells = [f"{row + 1},{row % 10}50" for row in range(60)]
+@pytest.mark.parametrize("repeated", [False, True])
+def test_commas_that_nothing_decides_are_suspected_and_can_be_said(tmp_path, repeated):
+    cells = [f"{row % (6 if repeated else 60) + 1},{row % 3}50" for row in range(60)]
     path = table(tmp_path / "t.csv", {"n": cells, "z": np.arange(60) % 7, "y": LABELS[:60]})
-    note = next(note for note in load(path, "y").notes if "column 'n'" in note)
-    assert "its numbers ('1,050') may be decimal or hold thousands apart; say 'decimal-comma' or" in note
+    data = load(path, "y")
+    found = next(s for s in data.suspicions if s.what == "decimal comma")
+    assert found.columns == ("n",)
+    assert str(found).endswith("say --columns n=decimal-comma or --columns n=decimal-point")
+    assert [column.kind for column in data.schema.columns] == (
+        ["categorical", "numeric"] if repeated else ["numeric"]
+    )
+    assert read_new({"n": ["1,050"], "z": [3]}, kept(data.schema)).table.numeric.tolist() == [[3.0]]
     with pytest.raises(DataError, match=r"say what its comma is: 'decimal-comma' or 'decimal-point'"):
         load(path, "y", columns={"n": "numeric"})
     for word, point in (("decimal-comma", "."), ("decimal-point", "")):
-        found = load(path, "y", columns={"n": word}).table.numeric[:, 0]
-        assert found.tolist() == [float(cell.replace(",", point)) for cell in cells]
+        said = load(path, "y", columns={"n": word})
+        expected = [float(cell.replace(",", point)) for cell in cells]
+        assert said.table.numeric[:, 0].tolist() == expected
+        assert not [s for s in said.suspicions if s.what == "decimal comma"]
+    asked = load(path, "y", columns={"n": "categorical"})
+    assert not [s for s in asked.suspicions if s.what == "decimal comma"]
+
+
+def test_how_the_targets_numbers_are_written_can_be_said(tmp_path):
+    cells = [f"{row + 1},{row % 3}50" for row in range(60)]
+    path = table(tmp_path / "t.csv", {"y": cells, "z": np.arange(60) % 7})
+    with pytest.raises(DataError, match=r"60 classes .*'decimal-comma' or 'decimal-point'"):
+        load(path, "y", columns={"z": "categorical"})
+    for word, point in (("decimal-comma", "."), ("decimal-point", "")):
+        data = load(path, "y", columns={"y": word})
+        assert data.kind == "regression"
+        assert data.target.tolist() == [float(cell.replace(",", point)) for cell in cells]
+        new = read_new(table(tmp_path / "new.csv", {"y": cells[:2], "z": [1, 2]}), kept(data.schema))
+        assert new.target is not None
+        assert new.target.tolist() == data.target[:2].tolist()
+    few = table(tmp_path / "few.csv", {"y": [f"{row % 2 + 1},050" for row in range(60)], "z": np.arange(60)})
+    data = load(few, "y", columns={"z": "numeric"})
+    assert data.classes == ("1,050", "2,050")
+    assert [s.columns for s in data.suspicions if s.what == "decimal comma"] == [("y",)]
+    assert read_new(few, kept(data.schema)).target.tolist() == [0, 1] * 30
+    with pytest.raises(DataError, match=r"row 1: 'a' is no number with a decimal comma"):
+        load(
+            table(tmp_path / "t.csv", {"y": ["a", *cells[1:]], "z": [1] * 60}),
+            "y",
+            columns={"y": "decimal-comma"},
+        )
+    with pytest.raises(UsageError, match=r"columns: 'y' is the target; use kind=… .*'decimal-comma'"):
+        load(path, "y", columns={"y": "date"})
+
+
+def test_points_of_new_data_that_nothing_decides_are_noted(tmp_path):
+    whole = load({"n": np.round(NUMBERS), "z": np.arange(ROWS) % 7, "y": LABELS}, "y").schema
+    cells = {"n": [german(number, 0) for number in NUMBERS], "z": np.arange(ROWS)}
+    notes = read_new(table(tmp_path / "new.csv", cells), whole).notes
+    assert notes == (
+        "points are read as decimal ones (1.234 as a little over 1), in the column n; "
+        "if they hold thousands apart, write the numbers without them",
+    )
+    plain = load({"n": NUMBERS, "z": np.arange(ROWS) % 7, "y": LABELS}, "y").schema
+    assert read_new(table(tmp_path / "plain.csv", {"n": NUMBERS, "z": np.arange(ROWS)}), plain).notes == ()
 
 
 def test_a_selection_keeps_how_its_file_is_written(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from .read.columns import RawColumn, Writing, as_numbers, as_texts, number_text, read_number
+from .read.numerals import UNCLEAR_COMMAS
 from .schema import Column, Schema
 from .words import bucket
 
@@ -106,7 +107,8 @@ def writing_of(column: Column) -> Writing:
         return Writing("number", column.style, column.odd)
     if column.kind in ("date", "time"):
         return Writing("number", odd=column.odd)
-    return Writing("text", column.style if column.kind == "target" and column.style else "plain")
+    written = column.kind == "target" and column.style not in ("", UNCLEAR_COMMAS)
+    return Writing("text", column.style if written else "plain")
 
 
 def writings(schema: Schema) -> dict[str, Writing]:

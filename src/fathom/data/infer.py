@@ -10,7 +10,7 @@ from ..errors import DataError, UsageError, one_of
 from .notes import column_notes
 from .read.columns import RawColumn, as_numbers, as_texts, number_text
 from .read.dates import days_of_numbers
-from .read.numerals import read_number
+from .read.numerals import UNCLEAR_COMMAS, read_number, unclear_commas
 from .roles import DECIMALS
 from .schema import Column, Schema
 from .texts import WORD_BUCKETS, categorical, date, given_style, infer_text
@@ -69,12 +69,18 @@ def infer_schema(
         UsageError: if `kind` is not a known word.
     """
     goal = next(column for column in columns if column.name == target)
+    given, style = given or {}, goal.style
+    if target in given:
+        style = DECIMALS[given[target]]
+        as_numbers(goal, "numeric", style)  # refuses a cell that is not written so
     chosen = infer_kind(goal, kind)
     classes = _classes(goal) if chosen == "classification" else None
     if positive is not None or (classes is not None and len(classes) == 2):
         classes = _positive_last(goal, classes, positive)
     if chosen == "regression":
         _check_spread(goal)
+    if goal.kind == "text" and unclear_commas(classes or ()):
+        style = UNCLEAR_COMMAS
     alike = _alike(classes or ())
     features = [column for column in columns if column.name != target]
     if rows is not None:
@@ -86,7 +92,7 @@ def infer_schema(
         why = "; ".join(f"{column.name!r}: {column.reason}" for column in ignored[:3])
         why += f"; and so on for {len(ignored) - 3} more" if len(ignored) > 3 else ""
         raise DataError(f"target={target!r}: no usable column is left to predict from; {why or 'add one'}")
-    return Schema(used, Column(target, "target", classes, style=goal.style), ignored), (*alike, *notes)
+    return Schema(used, Column(target, "target", classes, style=style), ignored), (*alike, *notes)
 
 
 def _alike(classes: Sequence[str]) -> list[str]:
@@ -174,6 +180,9 @@ def _first_word(goal: RawColumn) -> str:
     """Where a text column that is numbers but for some cells stops being one."""
     if goal.kind != "text":
         return ""
+    if unclear_commas(set(goal.values.tolist())):
+        asked = "say columns 'decimal-comma' or 'decimal-point' of it"
+        return f" (the comma of {goal.values[0]!r} may be decimal or hold thousands apart: {asked})"
     numbers = {text: read_number(text) is not None for text in set(goal.values.tolist())}
     if sum(numbers.values()) < len(numbers) / 2:
         return ""

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError, UsageError
 from .dataset import Dataset, Table, build_table, build_target, writing_of, writings
 from .infer import infer_schema
-from .read.columns import RawColumn, Writing, finite
+from .read.columns import RawColumn, Writing
 from .read.frames import read_arrays
 from .read.open import Opened, open_source
 from .reading import Reading, listing, match_labels, read_source
@@ -188,7 +188,9 @@ def read_new(source: Any, schema: Schema, *, with_target: bool = True) -> NewDat
     opened = _read_new(source, schema)
     by_name = {column.name: column for column in opened.columns}
     check_present(list(by_name), schema)
-    notes = (*opened.notes, *passed_over(list(by_name), schema))
+    infinite = [column.name for column in schema.columns if by_name[column.name].infinite]
+    told = (*_infinite(infinite), *_unclear(by_name, schema))
+    notes = (*opened.notes, *passed_over(list(by_name), schema), *told)
     target = weight = None
     goal, weights = by_name.get(schema.target.name), schema.role("weight")
     if with_target and goal is not None and not goal.missing().all():
@@ -222,7 +224,12 @@ def _read_numbers(source: Any, schema: Schema) -> NewData | None:
     if _named(given, names):
         notes, places = passed_over(given, schema), {name: place for place, name in enumerate(given)}
         source = source if names == given else source[:, [places[name] for name in names]]
-    table = Table(finite(source.astype(np.float64)), np.empty((len(source), 0), dtype=np.int32))
+    numbers = source.astype(np.float64)
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        numbers[infinite] = np.nan
+        notes = (*notes, *_infinite([names[place] for place in np.flatnonzero(infinite.any(axis=0))]))
+    table = Table(numbers, np.empty((len(source), 0), dtype=np.int32))
     return NewData(table, None, None, notes)
 
 
@@ -267,6 +274,21 @@ def passed_over(given: Sequence[str], schema: Schema) -> tuple[str, ...]:
     extra = [name for name in given if name not in known]
     noun = "column is" if len(extra) == 1 else "columns are"
     return (f"{len(extra)} {noun} passed over, unknown to the model: {listing(extra, 10)}",) if extra else ()
+
+
+def _infinite(names: Sequence[str]) -> tuple[str, ...]:
+    """What a user should hear of infinite cells; without a count, which would differ from batch to batch."""
+    noun = "the column" if len(names) == 1 else "the columns"
+    return (f"infinite cells count as missing, in {noun} {listing(names, 10)}",) if names else ()
+
+
+def _unclear(columns: Mapping[str, RawColumn], schema: Schema) -> tuple[str, ...]:
+    """What a user should hear where neither training nor the new data tells what points are."""
+    unclear = (c.name for c in schema.numeric if c.style == "" and columns[c.name].style == "unclear")
+    names = list(unclear)
+    noun = "the column" if len(names) == 1 else "the columns"
+    said = f"points are read as decimal ones (1.234 as a little over 1), in {noun} {listing(names, 10)}; "
+    return (said + "if they hold thousands apart, write the numbers without them",) if names else ()
 
 
 def check_present(given: Sequence[str], schema: Schema) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 from .read.columns import Odd, RawColumn, as_texts
 from .read.dates import UNCLEAR
-from .read.numerals import read_number
+from .read.numerals import UNCLEAR_COMMAS, read_number
 from .schema import Column
 from .texts import MAX_CATEGORIES
 
@@ -17,7 +17,7 @@ def column_notes(raw: RawColumn, column: Column, given: bool) -> list[str]:
     if column.kind in ("weight", "group", "time", "split"):
         return [f"{name} is no input: {column.reason}"]
     if column.reason:
-        told = given or column.kind in ("constant", "identifier") or column.style == UNCLEAR
+        told = given or column.kind in ("constant", "identifier") or column.style in (UNCLEAR, UNCLEAR_COMMAS)
         return [] if told else [f"{name} is ignored: {column.reason}"]
     notes = _odd_note(raw, column) if column.odd else []
     if raw.infinite:

@@ -15,6 +15,7 @@ _LENGTH = 24  # characters of a category
 _STYLES = {
     "plain": "",
     "unclear": "",
+    "unclear commas": "",
     "comma": "decimal comma",
     "comma %": "decimal comma",
     "point": "",

@@ -56,8 +56,11 @@ def read_columns(
         quoted = ", ".join(repr(name) for name in unknown)
         raise UsageError(f"columns: {quoted} {noun}; the columns are: {shown}{hint}")
     for name, word in (columns or {}).items():
-        if name == target:
-            raise UsageError(f"columns: {name!r} is the target; use kind=… to say what it is")
+        if name == target and word not in DECIMALS:
+            raise UsageError(
+                f"columns: {name!r} is the target; use kind=… to say what it is ({' and '.join(map(repr, DECIMALS))} "
+                "say of a target too how its numbers are written)"
+            )
         if word in ("identifier", "constant"):
             word = "ignore"
         if word not in COLUMN_WORDS and not (isinstance(word, str) and _SIZED.fullmatch(word)):
@@ -76,7 +79,9 @@ def asked_writings(columns: Mapping[str, str] | None, target: str | None = None)
     read = {word: Writing() for word in ("numeric", "date", "day-first", "month-first", "weight", "time")}
     read |= {word: Writing(style=style) for word, style in DECIMALS.items()}
     named = {name: read.get(str(word), Writing("text", "plain")) for name, word in (columns or {}).items()}
-    return named if target is None else {**named, target: Writing("text")}
+    style = named.get(target, Writing()).style if target is not None else ""
+    own = Writing("number", style) if style in DECIMALS.values() else Writing("text")
+    return named if target is None else {**named, target: own}
 
 
 def row_weights(column: RawColumn) -> np.ndarray:

@@ -35,7 +35,8 @@ class Column:
         parts: which parts of a date are inputs: "days" since 1970-01-01, "month" (1 to 12), "weekday" (Monday
             is 0), "hour" (with the minutes as a fraction).
         style: how its dates are written, one of `dates.STYLES`, or its numbers, one of `numerals.STYLES`; "unclear"
-            of a column whose dates may have the day or the month first, so that they are none.
+            of a column whose dates may have the day or the month first, so that they are none, "unclear commas" of
+            text that is numbers of two meanings.
         odd: writings of a cell of numbers or dates that count as missing, besides the usual markers.
     """
 

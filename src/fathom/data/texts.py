@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import DataError
 from .read.columns import RawColumn, as_numbers, looks_boolean
 from .read.dates import UNCLEAR, number_style, style_of_most
-from .read.numerals import COMMA, POINT, is_marker, read_number
+from .read.numerals import POINT, UNCLEAR_COMMAS, is_marker, read_number, unclear_commas
 from .schema import Column
 
 #: A text column with more categories than this is kept only if its values repeat.
@@ -36,6 +36,8 @@ def infer_text(column: RawColumn, has_missing: bool) -> Column:
     style = "" if dates is None else dates[0]
     if dates is not None and style != UNCLEAR:
         return date(column, style, has_missing, dates[1])
+    if unclear_commas(counts):
+        style = UNCLEAR_COMMAS
     unique = len(counts) == filled and filled > 20
     if unique or (len(counts) > MAX_FREE_CATEGORIES and len(counts) > filled / 2):
         length, repeats = _wording(counts)
@@ -58,11 +60,8 @@ def _unread(counts: Mapping[str, int], style: str) -> str:
     if style == UNCLEAR:
         return "its dates may have the day or the month first, and no row tells which"
     example = next(iter(counts))
-    if all(COMMA.read(text) is not None and POINT.read(text) is not None for text in counts):
-        return (
-            f"the commas of its numbers ({example!r}) may be decimal or hold thousands apart; "
-            "say 'decimal-comma' or 'decimal-point'"
-        )
+    if style == UNCLEAR_COMMAS:
+        return f"the commas of its numbers ({example!r}) may be decimal or hold thousands apart"
     found = [_UNIT.fullmatch(text) for text in counts]
     units = {match["unit"] for match in found if match is not None}
     if len(units) <= _MOST_UNITS and all(

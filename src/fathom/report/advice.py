@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Callable, Sequence
 
 from ..look import format_count, format_number, format_share
@@ -46,19 +47,13 @@ def fit(record: Record, *options: str) -> str:
     data = str(record.study.get("data", ""))
     if not data or data.startswith("(in memory"):
         return ""
-    target = ("--target " + quoted(record.summary["target"]),) if "." in data or "/" in data else ()
-    return " ".join(("fathom fit", quoted(data), *target, *options))
+    target = ("--target " + shlex.quote(record.summary["target"]),) if "." in data or "/" in data else ()
+    return " ".join(("fathom fit", shlex.quote(data), *target, *options))
 
 
 def longer(record: Record) -> str:
     """A budget of about four times what the run took, in whole minutes."""
     return f"{max(1, math.ceil(4 * record.summary['seconds']['total'] / 60))}m"
-
-
-def quoted(text: str) -> str:
-    """A word of a command line."""
-    plain = all(letter.isalnum() or letter in "/._-:+~" for letter in text)
-    return text if plain and text else "'" + text.replace("'", "'\\''") + "'"
 
 
 def _no_test(record: Record) -> Advice | None:
@@ -84,7 +79,7 @@ def _leak(record: Record) -> Advice | None:
     return Advice(
         leaks[0]["said"],
         "If it would not be known when you predict, leave it out and see what is left of the score.",
-        fit(record, "--columns " + quoted(",".join(f"{n}=ignore" for n in names))),
+        fit(record, "--columns " + shlex.quote(",".join(f"{n}=ignore" for n in names))),
     )
 
 
@@ -260,7 +255,7 @@ def _useless_columns(record: Record) -> Advice | None:
         "Try without: cheaper to feed, and it may score the same.",
         fit(
             record,
-            "--columns " + quoted(",".join(f"{name}=ignore" for name in idle[:8])),
+            "--columns " + shlex.quote(",".join(f"{name}=ignore" for name in idle[:8])),
         ),
     )
 

@@ -5,7 +5,7 @@ is kept with the schema as the column's style, and is not guessed again for new 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,6 +95,8 @@ NUMERALS = {
 #: How a column's numbers are written: a key of `NUMERALS`; "plain", as they stand; "unclear", as they stand, while
 #: each point may as well hold thousands apart; "" where nothing tells (whole numbers, or no text).
 STYLES = ("", "plain", "unclear", *NUMERALS)
+#: The style of a column of text, all of whose cells are numbers as `unclear_commas` has them.
+UNCLEAR_COMMAS = "unclear commas"
 
 
 def read_number(text: str) -> float | None:
@@ -114,6 +116,17 @@ def read_number(text: str) -> float | None:
 def number_reader(style: str) -> Callable[[str], float | None]:
     """What reads the numbers of a style."""
     return NUMERALS[style].read if style in NUMERALS else read_number
+
+
+def unclear_commas(texts: Collection[str]) -> bool:
+    """Whether all are numbers whose commas may as well be decimal as hold thousands apart.
+
+    Example:
+        >>> unclear_commas(["1,234", "5"]), unclear_commas(["1,234", "1,5"]), unclear_commas(["5"])
+        (True, False, False)
+    """
+    both = all(COMMA.read(text) is not None and POINT.read(text) is not None for text in texts)
+    return both and any("," in text for text in texts)
 
 
 def is_marker(text: str) -> bool:

@@ -8,7 +8,8 @@ from ...look import format_count
 from ..dataset import Dataset
 from ..infer import is_named_identifier
 from ..read.dates import UNCLEAR
-from .suspicion import Suspicion, columns_are
+from ..read.numerals import UNCLEAR_COMMAS
+from .suspicion import Suspicion, asked, columns_are
 
 #: Numbers that often stand for a missing value.
 CODES = (-1.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, -9.0, -99.0, -999.0, -9999.0, -99999.0)
@@ -38,7 +39,7 @@ def identifier(dataset: Dataset) -> Iterator[Suspicion]:
         )
         example = ignored[0]
         which = "it says" if len(ignored) == 1 else "one of them says"
-        advice = f"if {which} something of use, keep it: --columns {_word(example, 'categorical')}"
+        advice = f"if {which} something of use, keep it: {asked(example, 'categorical')}"
         yield Suspicion("identifier", ignored, said, advice)
     names = [column.name for column in dataset.schema.columns if column.kind == "numeric"]
     kept = (
@@ -52,8 +53,8 @@ def identifier(dataset: Dataset) -> Iterator[Suspicion]:
         )
         name = kept[0]
         advice = (
-            f"leave it out (--columns {_word(name, 'ignore')}), or keep rows that share it on one side of the split "
-            f"(--columns {_word(name, 'group')})"
+            f"leave it out ({asked(name, 'ignore')}), or keep rows that share it on one side of the split "
+            f"({asked(name, 'group')})"
         )
         yield Suspicion("identifier", kept, said, advice)
 
@@ -74,31 +75,36 @@ def shuffled_numbers(dataset: Dataset) -> Iterator[Suspicion]:
         f"holds {len(values)} whole numbers without a gap, each once, as keys of rows do",
         f"hold {len(values)} whole numbers without a gap, each once, as keys of rows do",
     )
-    yield Suspicion(
-        "shuffled numbers", tuple(names), said, f"leave it out: --columns {_word(names[0], 'ignore')}"
-    )
+    yield Suspicion("shuffled numbers", tuple(names), said, f"leave it out: {asked(names[0], 'ignore')}")
 
 
 def unclear_points(dataset: Dataset) -> Iterator[Suspicion]:
     """Numbers such as 1.234, whose points may hold thousands apart."""
     columns = (*dataset.schema.columns, dataset.schema.target)
     names = tuple(c.name for c in columns if c.style == "unclear" and c.kind in ("numeric", "target"))
-    if not names:
-        return
-    said = columns_are(
-        names,
-        "has three digits after every point, and was read with decimal points (1.234 as a little over 1)",
-        "have three digits after every point, and were read with decimal points (1.234 as a little over 1)",
-    )
-    name = names[0]
-    if name == dataset.schema.target.name:
-        advice = "if the points hold thousands apart, write the numbers without them"
-    else:
-        advice = (
-            f"if the points hold thousands apart, say --columns {_word(name, 'decimal-comma')}; "
-            f"if not, --columns {_word(name, 'decimal-point')}"
+    if names:
+        said = columns_are(
+            names,
+            "has three digits after every point, and was read with decimal points (1.234 as a little over 1)",
+            "have three digits after every point, and were read with decimal points (1.234 as a little over 1)",
         )
-    yield Suspicion("decimal point", names, said, advice)
+        comma, point = (asked(names[0], word) for word in ("decimal-comma", "decimal-point"))
+        advice = f"if the points hold thousands apart, say {comma}; if not, {point}"
+        yield Suspicion("decimal point", names, said, advice)
+
+
+def unclear_commas(dataset: Dataset) -> Iterator[Suspicion]:
+    """Numbers such as 1,234 in a table that does not tell what their commas are, which stay text."""
+    columns = (*dataset.schema.columns, *dataset.schema.ignored, dataset.schema.target)
+    names = tuple(column.name for column in columns if column.style == UNCLEAR_COMMAS)
+    if names:
+        said = columns_are(
+            names,
+            "has numbers whose commas may be decimal or hold thousands apart (1,234), and is not read as numbers",
+            "have numbers whose commas may be decimal or hold thousands apart (1,234), and are not read as numbers",
+        )
+        comma, point = (asked(names[0], word) for word in ("decimal-comma", "decimal-point"))
+        yield Suspicion("decimal comma", names, said, f"say {comma} or {point}")
 
 
 def unclear_dates(dataset: Dataset) -> Iterator[Suspicion]:
@@ -111,8 +117,8 @@ def unclear_dates(dataset: Dataset) -> Iterator[Suspicion]:
             "has dates with the day or the month first, no row tells which, and they are not read as dates",
             "have dates with the day or the month first, no row tells which, and they are not read as dates",
         )
-        first, second = (_word(names[0], word) for word in ("day-first", "month-first"))
-        yield Suspicion("day or month", names, said, f"say --columns {first} or --columns {second}")
+        first, second = (asked(names[0], word) for word in ("day-first", "month-first"))
+        yield Suspicion("day or month", names, said, f"say {first} or {second}")
 
 
 def missing_code(dataset: Dataset) -> Iterator[Suspicion]:
@@ -145,8 +151,3 @@ def missing_code(dataset: Dataset) -> Iterator[Suspicion]:
                 f"if {code:g} stands for a missing value, empty those cells",
                 {"value": float(code), "rows": count},
             )
-
-
-def _word(name: str, word: str) -> str:
-    text = f"{name}={word}"
-    return text if text.isprintable() and " " not in text and "'" not in text else f'"{text}"'

@@ -35,6 +35,7 @@ for _name, _find in {
     "capped": target.capped,
     "missing code": columns.missing_code,
     "decimal point": columns.unclear_points,
+    "decimal comma": columns.unclear_commas,
     "day or month": columns.unclear_dates,
     "identifier": columns.identifier,
     "shuffled numbers": columns.shuffled_numbers,

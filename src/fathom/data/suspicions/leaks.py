@@ -8,13 +8,14 @@ import numpy as np
 from ...look import format_number
 from ..dataset import Dataset
 from ..schema import Column
-from .suspicion import Suspicion, sample
+from .suspicion import Suspicion, asked, sample
 
 _SURE = 0.98  # of a perfect ROC AUC or R2
 _SAME = 0.9999  # of R2: the target itself, in another unit or rounded
 _FAR = 0.85  # what no other column may reach beside a sure one; ROC AUC
-_FAR_R2 = 0.7  # the same for R2
+_CLEARER = 5  # times as little as the next column does a sure one leave unexplained of a quantity
 _NAMED = {"classification": 0.65, "regression": 0.3}  # what a telling name needs besides
+_FILLED = 0.5  # of a column's cells, for its missing ones to be passed over
 _BINS = 64
 _ROWS = 10_000  # looked at, half of them to fit to; fewer where there are many columns
 _FEWEST_ROWS = 600
@@ -48,8 +49,8 @@ def leak(dataset: Dataset) -> Iterator[Suspicion]:
         and (not classes or _recodes(column, cells[rows], dataset.target[rows]))
     }
     measure = "R2" if dataset.classes is None else "ROC AUC"
-    far = _FAR_R2 if dataset.classes is None else _FAR
     sure = [name for name, value in power.items() if value >= _SURE]
+    far = _FAR if classes else 1 - _CLEARER * (1 - min((power[name] for name in sure), default=1.0))
     rest = [value for name, value in power.items() if name not in sure]
     telling = sure if rest and len(sure) <= max(1, len(columns) // 4) and max(rest) < far else []
     for column in columns:
@@ -73,7 +74,7 @@ def leak(dataset: Dataset) -> Iterator[Suspicion]:
             )
         advice = (
             "if its value is known only together with the answer, the scores mean nothing: leave it out "
-            f'(--columns "{name}=ignore")'
+            f"({asked(name, 'ignore')})"
         )
         yield Suspicion("leak", (name,), said, advice, evidence)
 
@@ -119,18 +120,33 @@ def _power(column: Column, cells: np.ndarray, goals: np.ndarray, fitted: int, cl
         areas = [_rank_area(judge[:, place], found[:, place]) for place in range(goals.shape[1])]
         return float(np.mean(areas))
     power = _explained(judge[:, 0], found[:, 0])
-    size = np.abs(cells).max()
-    if column.kind == "categorical" or power >= _SURE or not 0 < size < np.inf:
+    filled = np.isfinite(cells)
+    if column.kind == "categorical" or power >= _SAME or filled.mean() < _FILLED:
         return power
-    # A bin has one mean; a line shows a copy in another unit.
-    goal, along = learn[:, 0], cells / size
-    center = along[:fitted].mean()
-    along = along - center
+    known, goal, fitted = cells[filled], goals[filled, 0], int(filled[:fitted].sum())
+    if fitted in (0, len(known)):
+        return power
+    return max(power, _by_line(known, goal, fitted), _by_order(known, goal, fitted))
+
+
+def _by_line(cells: np.ndarray, goal: np.ndarray, fitted: int) -> float:
+    """R2 of a line: a bin has one mean, a line shows a copy in another unit."""
+    size = np.abs(cells).max()
+    if size == 0:
+        return 0.0
+    learn, along = goal[:fitted], cells / size
+    along = along - along[:fitted].mean()
     spread = np.square(along[:fitted]).sum()
     if spread == 0:
-        return power
-    slope = (along[:fitted] * (goal - goal.mean())).sum() / spread
-    return max(power, _explained(judge[:, 0], goal.mean() + slope * along[fitted:]))
+        return 0.0
+    slope = (along[:fitted] * (learn - learn.mean())).sum() / spread
+    return _explained(goal[fitted:], learn.mean() + slope * along[fitted:])
+
+
+def _by_order(cells: np.ndarray, goal: np.ndarray, fitted: int) -> float:
+    """R2 of a value from the two fitted ones around it: shows a copy on any scale, such as its logarithm."""
+    known, first = np.unique(cells[:fitted], return_index=True)
+    return _explained(goal[fitted:], np.interp(cells[fitted:], known, goal[:fitted][first]))
 
 
 def _explained(goal: np.ndarray, found: np.ndarray) -> float:

@@ -36,7 +36,8 @@ def duplicates(dataset: Dataset) -> Iterator[Suspicion]:
     )
     torn = len(np.unique(first[dataset.target != dataset.target[first]]))
     if torn:
-        said += f", and {format_count(torn)} sets of copies differ in the target"
+        differ = "set of copies differs" if torn == 1 else "sets of copies differ"
+        said += f", and {format_count(torn)} {differ} in the target"
     yield Suspicion(
         "duplicates",
         (),

@@ -1,5 +1,6 @@
 """What one suspicion says."""
 
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,16 @@ def sample(rows: np.ndarray, most: int = SAMPLE_ROWS) -> np.ndarray:
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def asked(name: str, word: str) -> str:
+    """The option that says what a column is, as a shell takes it.
+
+    Example:
+        >>> asked("zip", "categorical"), asked("zip code", "ignore")
+        ('--columns zip=categorical', "--columns 'zip code=ignore'")
+    """
+    return f"--columns {shlex.quote(f'{name}={word}')}"
 
 
 def quoted(names: tuple[str, ...] | list[str], most: int = 5) -> str:

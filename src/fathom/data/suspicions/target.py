@@ -10,6 +10,7 @@ from ..read.columns import read_number
 from .suspicion import Suspicion
 
 _MOST_CLASSES = 20  # different whole numbers that may be classes
+_MOST_BROKEN = 4  # different numbers, not all of them whole, that may be classes
 _RARE_SHARE = 0.05  # of the rarer of two classes
 _RARE_RATIO = 20  # of the largest class to the smallest
 _CAP_SHARE = 0.01  # of the rows at the largest value
@@ -23,10 +24,11 @@ def kind(dataset: Dataset) -> Iterator[Suspicion]:
     name = dataset.schema.target.name
     if dataset.classes is None:
         values = np.unique(dataset.target)
-        if len(values) <= _MOST_CLASSES and bool((values == np.round(values)).all()):
-            yield _kind(
-                name, len(values), f"its {len(values)} whole numbers are read as a quantity", "classification"
-            )
+        whole = bool((values == np.round(values)).all())
+        if len(values) <= (_MOST_CLASSES if whole else _MOST_BROKEN):
+            numbers = "whole" if whole else "different"
+            said = f"its {len(values)} {numbers} numbers are read as a quantity"
+            yield _kind(name, len(values), said, "classification")
         return
     words = [label for label in dataset.classes if read_number(label) is None]
     if len(dataset.classes) == 2:

@@ -1,6 +1,7 @@
 """The sections of the report, in the order in which a careful reader asks for them."""
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -344,7 +345,7 @@ def _next(record: Record) -> Section:
         if entries
         else _empty("Nothing in the record stands out as worth changing.")
     )
-    run = advice.quoted(str(record.folder))
+    run = shlex.quote(str(record.folder))
     again = advice.fit(record, f"--budget {advice.longer(record)}")
     again = f"{again}   # search further" if again else (
         f"fathom evaluate {run} new.csv   # new.csv has the column {record.summary['target']}"

@@ -203,6 +203,10 @@ def test_commas_that_say_nothing_stay_text(tmp_path, text):
         ("a,b\n1,2\n1,2,3\n4,5\n", r"line 3: 3 cells; each row must have 2, so correct the line"),
         ("a,b\n1,2\n\n4\n5,6\n", r"line 4: 1 cell; each row must have 2"),
         ('a,b\nx,he said "hi", ok\ny,no\nz,no\n', r"line 2: 3 cells; each row must have 2"),
+        (
+            "Sales\n\na,b,c\n1,2,3\n",
+            r"line 3: 3 cells; each row must have 1, as the lines above; if these are a title",
+        ),
         ("# x\na;b;c\n1;2;3\n1;2\n4;5;6\n", r"line 4: 2 cells; each row must have 3"),
     ],
 )

@@ -216,6 +216,21 @@ def test_many_keys_of_one_type_are_columns(tmp_path):
     assert columns[299].values.tolist() == [299.0] * 3
 
 
+def test_json_values_of_several_types_are_text_or_numbers_with_gaps(tmp_path):
+    lines = [
+        f'{{"a": {row if row else quoted}, "b": {["1", quoted, "true"][row % 3]}}}'
+        for quoted in ['"n/a"']
+        for row in range(60)
+    ]
+    number, mixed = read_file(written(tmp_path / "a.jsonl", "\n".join(lines) + "\n"))
+    assert number.kind == "number"
+    assert np.isnan(number.values[0])
+    assert number.values[1:].tolist() == list(range(1, 60))
+    assert mixed.values[:3].tolist() == ["1", None, "true"]
+    nested = read_file(written(tmp_path / "b.jsonl", '{"a": 1, "b": 2}\n{"a": {"c": 1}, "b": 2}\n'))
+    assert nested[0].reason == "its values are of type JSON"
+
+
 def test_json_without_names_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no JSON objects with a name for each value"):
         read_file(written(tmp_path / "a.jsonl", '{"": 1, "b": 2}\n{"": 3, "b": 4}\n'))

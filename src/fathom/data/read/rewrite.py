@@ -55,9 +55,11 @@ def rewrite_plain(path: Path, layout: Layout, shown: str, folder: Path) -> tuple
                     writer.writerow(row)
                 elif not row[0].lstrip().startswith(("#", "%")):
                     noun = "cell" if len(row) == 1 else "cells"
+                    todo = "so correct the line (a delimiter inside a cell needs quotes around the cell)"
+                    if width == 1:
+                        todo = "as the lines above; if these are a title, delete them or begin them with #"
                     raise DataError(
-                        f"file {shown!r}, line {number}: {len(row)} {noun}; each row must have {width}, "
-                        "so correct the line (a delimiter inside a cell needs quotes around the cell)"
+                        f"file {shown!r}, line {number}: {len(row)} {noun}; each row must have {width}, {todo}"
                     )
         except csv.Error as error:
             raise DataError(f"file {shown!r}, after line {number}: {error}; correct its quotes") from None

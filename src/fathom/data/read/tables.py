@@ -229,11 +229,15 @@ def fill_table(
             'the rows of the file are no JSON objects with a name for each value; write {"a": 1, "b": "x"} on a line'
         )
     cells = [f"c{place}" for place in range(len(described))]
-    chosen = [
-        f"{clean_sql(cell)} AS {cell}" if TEXT_TYPES.match(row[1]) else cell
-        for cell, row in zip(cells, described, strict=True)
-    ]
-    source = f"SELECT {', '.join(chosen)} FROM {reader} AS source({', '.join(cells)})"
+    source = f"FROM {reader} AS source({', '.join(cells)})"
+    kinds = {cell: row[1] for cell, row in zip(cells, described, strict=True)}
+    texts = {cell: cell for cell, kind in kinds.items() if TEXT_TYPES.match(kind)}
+    for cell in (cell for cell, kind in kinds.items() if kind == "JSON"):  # values of several types
+        nested = f"SELECT bool_or(json_type({cell}) IN ('OBJECT', 'ARRAY')) {source}"
+        if not connection.execute(nested).fetchall()[0][0]:
+            texts[cell] = f"json_extract_string({cell}, '$')"
+    chosen = [f"{clean_sql(texts[cell])} AS {cell}" if cell in texts else cell for cell in cells]
+    source = f"SELECT {', '.join(chosen)} {source}"
     connection.execute(f"CREATE {'VIEW' if view else 'TABLE'} {CELLS} AS {source}")
     return list(names) if names is not None else unique_names([row[0] for row in described])
 

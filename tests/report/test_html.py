@@ -6,6 +6,7 @@ import pytest
 import fathom as fm
 from fathom.errors import RunError
 from fathom.report import write_report
+from fathom.report.chart import to_svg, to_vega
 from fathom.report.record import Record
 from fathom.report.sections import figures_of
 
@@ -229,6 +230,29 @@ def test_what_evidence_shows_is_said(tmp_path, evidence, titles):
     )
     found = [figure.title for figure in figures_of(Record.read(folder))]
     assert all(any(title in heading for heading in found) for title in titles), found
+
+
+def with_evidence(folder, evidence):
+    classes = evidence.confusion["classes"]
+    return Record.read(make_run(folder / "run", kind="classification", classes=classes, evidence=evidence))
+
+
+def test_a_class_without_a_test_row_is_not_the_one_found_least(tmp_path):
+    evidence = made.classification(("a", "b", "c"), rows=90)
+    evidence.confusion["counts"] = [[30, 1, 0], [1, 20, 0], [0, 0, 0]]
+    found = {figure.name: figure.title for figure in figures_of(with_evidence(tmp_path, evidence))}
+    assert found["confusion"] == "2 errors, no pair stands out; b is found least, 95.2\u202f%"
+
+
+@pytest.mark.parametrize("size", [1e-318, 1e-200, 1e300, 8e307])
+def test_dependence_on_numbers_that_no_axis_holds(tmp_path, size):
+    evidence = made.classification()
+    evidence.dependence[0]["grid"] = evidence.dependence[0]["rug"] = [-size, 0.0, 2 * size]
+    found = {figure.name: figure for figure in figures_of(with_evidence(tmp_path, evidence))}
+    figure = found["dependence-1"]
+    svg = to_svg(to_vega(figure), figure.name)
+    assert ("M" in svg) and not re.search(r"NaN|undefined|Infinity", svg)
+    assert bool(figure.data["rug"]) == (size == 1e-200)
 
 
 def test_pictures_are_shown_where_rows_are_pictures(tmp_path):

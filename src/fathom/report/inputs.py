@@ -12,6 +12,8 @@ from .palette import INK, MEMBERS, MUTED, TEST
 from .record import Record
 
 _BARS = 20  # columns drawn
+#: Half of what an axis may span: the charts' own arithmetic holds no steps beyond it.
+_LEAST_AXIS, _MOST_AXIS = 1e-290, 1e290
 _MISSING = "(missing)"
 
 
@@ -199,6 +201,8 @@ def _dependence(
     means = means.reshape(len(part["grid"]), -1)
     lines = list(shown) if classes else [0]
     numeric = part["kind"] == "numeric"
+    ends = (float(min(part["grid"])), float(max(part["grid"]))) if numeric else (0.0, 0.0)
+    axis = numeric and _LEAST_AXIS < ends[1] / 2 - ends[0] / 2 < _MOST_AXIS
     names = {c: classes[c] if classes else str(record.summary["target"]) for c in lines}
     low, high = (
         None if part.get(e) is None else np.asarray(part[e], dtype=float).reshape(means.shape)
@@ -208,28 +212,24 @@ def _dependence(
     rows = []
     for order, c in enumerate(lines):
         for i, at in enumerate(part["grid"]):
-            ends = (
-                means[i, c] if low is None else low[i, c],
-                means[i, c] if high is None else high[i, c],
-            )
+            band = (means[i, c] if low is None else low[i, c], means[i, c] if high is None else high[i, c])
             where = format_number(float(at)) if numeric else str(at) or _MISSING
             row = {
-                "x": float(at) if numeric else str(at) or _MISSING,
+                "x": float(at) if axis else where,
                 "say_x": where,
                 "who": names[c],
                 "mean": float(means[i, c]),
             }
             row |= {
-                "low": float(ends[0]),
-                "high": float(ends[1]),
+                "low": float(band[0]),
+                "high": float(band[1]),
                 "color": MEMBERS[order],
                 "share": shares[i],
             }
             # Of a probability three decimals are plenty: 3e-06 says no more than 0.
             said = round(float(means[i, c]), 3) if classes else float(means[i, c])
             rows.append({**row, "text": format_number(said)})
-    ends = (min(part["grid"]), max(part["grid"])) if numeric else (0.0, 0.0)
-    rug = [{"x": float(v)} for v in (part.get("rug") or ()) if ends[0] <= v <= ends[1]] if numeric else []
+    rug = [{"x": float(v)} for v in (part.get("rug") or ()) if ends[0] <= v <= ends[1]] if axis else []
     what = "mean probability" if classes else "mean prediction"
     feature = str(part["feature"])
     of = (
@@ -251,7 +251,7 @@ def _dependence(
         ("high", "to"),
     )
     key = tuple(Key(MEMBERS[o], names[c]) for o, c in enumerate(lines)) if len(lines) > 1 else ()
-    chart = _dependence_chart(rows, rug, numeric, feature, what, limits)
+    chart = _dependence_chart(rows, rug, axis, feature, what, limits)
     title = _dependence_title(feature, rows, lines, names, numeric, bool(classes))
     return Figure(
         f"dependence-{place + 1}",
@@ -261,7 +261,7 @@ def _dependence(
         {"rows": rows, "rug": rug},
         columns,
         key=key,
-        height=230 if numeric else max(230, 21 * len(part["grid"]) + 62),
+        height=230 if axis else max(230, 21 * len(part["grid"]) + 62),
     )
 
 
@@ -295,7 +295,7 @@ def _dependence_title(feature: str, rows: Any, lines: Any, names: Any, numeric: 
 def _dependence_chart(
     rows: Sequence[Mapping[str, Any]],
     rug: Any,
-    numeric: bool,
+    axis: bool,
     feature: str,
     what: str,
     limits: list[float],
@@ -306,7 +306,7 @@ def _dependence_chart(
     color = alt.Color("color:N", scale=None)
     scale = alt.Scale(domain=limits, nice=False)
     y = alt.Y("mean:Q", title=what, scale=scale, axis=alt.Axis(tickCount=4))
-    if not numeric:
+    if not axis:
         return _category_chart(rows, what, feature, alt.Scale(domain=limits, nice=False), told)
     x = alt.X(
         "x:Q",

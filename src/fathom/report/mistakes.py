@@ -92,7 +92,9 @@ def _confusion_title(wrong: Sequence[Mapping[str, Any]], counts: np.ndarray, tot
     top = wrong[0]
     if len(wrong) > 1 and wrong[1]["rows"] == top["rows"] and top["rows"] < 3:
         errors = int(sum(row["rows"] for row in wrong))
-        worst = int(np.argmin(np.diag(counts) / np.maximum(totals, 1e-9)))
+        # Of the classes that have test rows.
+        found = np.divide(np.diag(counts), totals, out=np.ones(len(totals)), where=totals > 0)
+        worst = int(np.argmin(found))
         name = next(row["true"] for row in wrong if row["true_place"] == worst)
         share = format_share(float(counts[worst, worst] / totals[worst]))
         return (

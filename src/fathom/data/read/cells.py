@@ -1,9 +1,9 @@
 """How each column of the table of cells is read: as numbers, dates or text, by what all its cells fit."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .columns import (
     finite,
     one_style,
 )
-from .database import CELLS, aggregates, literal
+from .database import CELLS, by_column, literal
 from .numerals import MARKERS, MOST_ODD, NUMERALS, Fits, is_marker
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ _DATE_TYPES = re.compile(r"^(DATE|TIMESTAMP.*)$")
 _SPAN_TYPES = re.compile(r"^(INTERVAL|TIME.*)$")
 TEXT_TYPES = re.compile(r"^(VARCHAR|ENUM.*|UUID|\"?NULL\"?)$")
 
+_CELL = "cell"  # of the columns laid one under the other
 _TRIAL = 1000  # rows that show which ways to write numbers are worth a look at all rows
 _MOST_LISTED = 1000  # writings of cells that are no numbers
 _THOUSANDS = r"[+-]?[1-9]\d{0,2}\.\d{3}"
 _LEAST_UNCLEAR = 3  # numbers such as 1.234 in a column
 _WITH_COMMA = {"plain": "comma", "point": "comma", "point %": "comma %"}
+
+
+Hashed = TypeVar("Hashed", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -127,24 +131,19 @@ def text_kinds(
     if not texts:
         return {}
     known = {f"c{place}": expected.get(name, Writing()) for place, name in texts.items()}
-    asked = {
-        cell: f"count({cell}), count({_as_double(cell)}), count({_as_date(cell)}), "
-        f"coalesce(bool_or(contains({cell}, '.')), false)"
-        for cell in known
-    }
-    found = aggregates(connection, asked)
+    asked = f"count(*), count({_as_double(_CELL)}), count({_as_date(_CELL)}), bool_or(contains({_CELL}, '.'))"
+    found = {name: answer for name, *answer in by_column(connection, known, asked)}
     kinds: dict[str, TextKind] = {}
     plain: dict[str, bool] = {}  # whether some cell holds a point
-    for order, cell in enumerate(known):
-        filled, numbers, dates, points = found[4 * order : 4 * order + 4]
+    for cell in known:
+        filled, numbers, dates, points = found.get(cell, (0, 0, 0, False))
         if numbers == filled > 0 and known[cell].style not in NUMERALS:
             plain[cell] = points
         else:
             kinds[cell] = TextKind("date" if dates == filled > 0 else "text")
     fits = _fits(connection, {cell: known[cell] for cell, kind in kinds.items() if kind.kind == "text"})
     styles = _styles(connection, fits, plain, known, delimiter)
-    for cell, style in styles.items():
-        kinds[cell] = _with_odd(connection, cell, style, fits.get(cell), known[cell], row)
+    kinds |= _with_odd(connection, styles, fits, known, row)
     return {place: kinds[f"c{place}"] for place in texts}
 
 
@@ -193,21 +192,26 @@ def _fits(connection: "duckdb.DuckDBPyConnection", known: Mapping[str, Writing])
 def _counted(
     connection: "duckdb.DuckDBPyConnection", known: Mapping[str, Writing], rows: int | None
 ) -> dict[str, Fits]:
-    asked, styles = {}, {}
-    for cell, writing in known.items():
-        aside, pointed = _aside_sql(cell, writing), f"{_fit_sql('plain', cell)} AND contains({cell}, '.')"
+    found = {}
+    for writing, columns in _alike(known).items():
+        aside, pointed = _aside_sql(writing), f"{_fit_sql('plain', _CELL)} AND contains({_CELL}, '.')"
         own = "plain" if writing.style == "unclear" else writing.style
-        styles[cell] = (own,) if own else ("plain", *NUMERALS)
-        counts = [_count(f"NOT {aside} AND {_fit_sql(style, cell)}") for style in styles[cell]]
-        asked[cell] = (
-            f"count({cell}), {_count(aside)}, coalesce(bool_or(contains({cell}, ',')), false), "
-            f"{_count(pointed)}, " + ", ".join(counts)
-        )
-    answer, found = iter(aggregates(connection, asked, rows)), {}
-    for cell in known:
-        filled, markers, commas, points = (next(answer) for _ in range(4))
-        counts = {style: next(answer) for style in styles[cell]}
-        found[cell] = Fits(filled - markers, markers, counts, commas, points > 0)
+        styles = (own,) if own else ("plain", *NUMERALS)
+        counts = [_count(f"NOT {aside} AND {_fit_sql(style, _CELL)}") for style in styles]
+        commas = f"bool_or(contains({_CELL}, ','))"
+        asked = f"count(*), {_count(aside)}, {commas}, {_count(pointed)}, {', '.join(counts)}"
+        found |= {cell: Fits(0, 0, dict.fromkeys(styles, 0), False, False) for cell in columns}
+        for cell, filled, markers, comma, points, *fitting in by_column(connection, columns, asked, rows):
+            counted = dict(zip(styles, fitting, strict=True))
+            found[cell] = Fits(filled - markers, markers, counted, comma, points > 0)
+    return found
+
+
+def _alike(known: Mapping[str, Hashed]) -> dict[Hashed, list[str]]:
+    """The columns of which the same is known."""
+    found: dict[Hashed, list[str]] = {}
+    for cell, one in known.items():
+        found.setdefault(one, []).append(cell)
     return found
 
 
@@ -253,10 +257,8 @@ def _commas(
     fits: Mapping[str, Fits],
 ) -> dict[str, str]:
     """Columns of a table with decimal commas whose cells are just as well such numbers."""
-    asked = {
-        cell: f"coalesce(bool_and({_fit_sql('comma', cell)}), false)" for cell in sorted(free - set(fits))
-    }
-    answer = zip(asked, aggregates(connection, asked), strict=True)
+    bare = sorted(free - set(fits))
+    answer = by_column(connection, bare, f"bool_and({_fit_sql('comma', _CELL)})") if bare else []
     found = {cell: "comma" for cell, all_fit in answer if all_fit}
     for cell in free & set(fits):
         counts, comma = fits[cell].counts, _WITH_COMMA.get(styles[cell] or "plain")
@@ -267,57 +269,64 @@ def _commas(
 
 def _unclear(connection: "duckdb.DuckDBPyConnection", pointed: Sequence[str]) -> dict[str, str]:
     """The columns, if in all of them each point may hold thousands apart and no other writing tells."""
-    for rows in (_TRIAL, None):
-        asked = {}
-        for cell in pointed:
-            fit = f"regexp_full_match({cell}, {literal(_THOUSANDS)})"
-            other = f"contains({cell}, '.') AND {_fit_sql('plain', cell)} AND NOT {fit}"
-            differ = f"min({cell}) FILTER ({fit}) < max({cell}) FILTER ({fit})"
-            asked[cell] = f"{_count(fit)}, {_count(other)}, coalesce({differ}, false)"
-        answer = aggregates(connection, asked, rows)
-        if any(answer[1::3]):
+    fit = f"regexp_full_match({_CELL}, {literal(_THOUSANDS)})"
+    other = f"contains({_CELL}, '.') AND {_fit_sql('plain', _CELL)} AND NOT {fit}"
+    differ = f"min({_CELL}) FILTER ({fit}) < max({_CELL}) FILTER ({fit})"
+    answer: list[tuple] = []
+    for rows in (_TRIAL, None) if pointed else ():
+        answer = by_column(
+            connection, pointed, f"{_count(fit)}, {_count(other)}, coalesce({differ}, false)", rows
+        )
+        if any(others for _, _, others, _ in answer):
             return {}
-    several = zip(pointed, answer[::3], answer[2::3], strict=True)
-    return {cell: "unclear" for cell, count, differ in several if count >= _LEAST_UNCLEAR and differ}
+    return {cell: "unclear" for cell, count, _, differs in answer if count >= _LEAST_UNCLEAR and differs}
 
 
 def _with_odd(
     connection: "duckdb.DuckDBPyConnection",
-    cell: str,
-    style: str,
-    fits: Fits | None,
-    known: Writing,
+    styles: Mapping[str, str],
+    fits: Mapping[str, Fits],
+    known: Mapping[str, Writing],
     row: str,
-) -> TextKind:
-    """A column of numbers with the cells that are none; as text where these are too many writings."""
-    style = known.style or style
-    if fits is None:
-        return TextKind("number", style)
-    fitting = max(fits.counts.values())
-    gaps = fits.markers > 0 or fitting < fits.filled
-    if known.kind or not gaps:
-        return TextKind("number", style, gaps=gaps)
-    value = _number_sql(style, cell, True)
-    differ = connection.execute(f"SELECT min({value}) < max({value}) FROM {CELLS}").fetchall()[0][0]
-    found = connection.execute(
-        f"SELECT {cell}, count(*), min({row}) FROM {CELLS} WHERE {cell} IS NOT NULL AND NOT {_fit_sql(style, cell)} "
-        f"GROUP BY {cell} ORDER BY min({row}) LIMIT {_MOST_LISTED}"
-    ).fetchall()
-    slips = sum(not is_marker(text) for text, _, _ in found)
-    if not differ or slips > MOST_ODD:
-        return TextKind("text")
-    odd = Odd({text: (count, first) for text, count, first in found}, fits.filled + fits.markers)
-    return TextKind("number", style, odd, True)
+) -> dict[str, TextKind]:
+    """Columns of numbers with the cells that are none; as text where these are too many writings."""
+    kinds, doubtful = {}, {}
+    for cell, style in styles.items():
+        own = known[cell].style or style
+        gaps = cell in fits and (
+            fits[cell].markers > 0 or max(fits[cell].counts.values()) < fits[cell].filled
+        )
+        kinds[cell] = TextKind("number", own, gaps=gaps)
+        if gaps and not known[cell].kind:
+            doubtful[cell] = own
+    for style, columns in _alike(doubtful).items():
+        value, strange = _number_sql(style, _CELL, True), f"NOT {_fit_sql(style, _CELL)}"
+        differ = dict(by_column(connection, columns, f"min({value}) < max({value})"))
+        found: dict[str, list[tuple[str, int, int]]] = {cell: [] for cell in columns}
+        each = f"WHERE {strange} GROUP BY name, {_CELL} QUALIFY row_number() OVER (PARTITION BY name ORDER BY first) "
+        asked = f"{_CELL}, count(*), min(place) AS first"
+        for cell, *writing in by_column(
+            connection, columns, asked, None, row, f"{each}<= {_MOST_LISTED} ORDER BY first"
+        ):
+            found[cell].append(tuple(writing))
+        for cell in columns:
+            slips = sum(not is_marker(text) for text, _, _ in found[cell])
+            if not differ[cell] or slips > MOST_ODD:
+                kinds[cell] = TextKind("text")
+                continue
+            odd = {text: (count, first) for text, count, first in found[cell]}
+            kinds[cell] = TextKind("number", style, Odd(odd, fits[cell].filled + fits[cell].markers), True)
+    return kinds
 
 
-def _aside_sql(cell: str, known: Writing) -> str:
+def _aside_sql(known: Writing) -> str:
     """Whether a cell is known to be no number and none is asked of it."""
     if known.kind == "text":
         return "false"
     marker = literal("|".join(map(re.escape, MARKERS)))
-    aside = f"regexp_full_match(lower({cell}), {marker})"
+    aside = f"regexp_full_match(lower({_CELL}), {marker})"
     if known.odd:
-        aside += f" OR list_contains([{', '.join(map(literal, known.odd))}], {cell})"
+        aside += f" OR list_contains([{', '.join(map(literal, known.odd))}], {_CELL})"
     return f"({aside})"
 
 

@@ -108,6 +108,23 @@ def test_whole_numbers_beside_decimal_commas(tmp_path):
     assert not [s for s in data.suspicions if s.what == "decimal point"]
 
 
+def test_points_in_a_table_with_decimal_commas_and_decimal_points(tmp_path):
+    whole = [german(number, 0) for number in NUMBERS]
+    cells = {
+        "price": map(german, NUMBERS),
+        "share": [f"{n / 1e5:.4f}" for n in NUMBERS],
+        "n": whole,
+        "y": LABELS,
+    }
+    cells["power"] = [f"{n:.3e}" for n in NUMBERS]
+    data = load(table(tmp_path / "t.csv", cells), "y")
+    styles = {column.name: column.style for column in data.schema.columns}
+    assert styles == {"price": "comma", "share": "plain", "n": "unclear", "power": "plain"}
+    assert [s.columns for s in data.suspicions if s.what == "decimal point"] == [("n",)]
+    expected = [[n.round(2), round(n / 1e5, 4), float(german(n, 0)), float(f"{n:.3e}")] for n in NUMBERS]
+    np.testing.assert_allclose(data.table.numeric, expected)
+
+
 def test_points_that_nothing_decides_are_suspected_and_can_be_said(tmp_path):
     whole = [german(number, 0) for number in NUMBERS]
     path = table(tmp_path / "t.csv", {"n": whole, "z": np.arange(ROWS) % 7, "y": LABELS})

@@ -226,7 +226,7 @@ def _styles(
 
     "1,234" alone may be two numbers: in a table whose delimiter is a comma it is a thousand; elsewhere the other
     columns decide, by the commas or points that they hold; where they do not, it stays text. "1.234" is a thousand
-    beside a column with decimal commas.
+    beside columns with decimal commas, if none has decimal points.
     """
     styles: dict[str, str] = {cell: "plain" if point else "" for cell, point in plain.items()}
     unclear, has_point = [], any(plain.values())
@@ -241,7 +241,10 @@ def _styles(
         return styles | dict.fromkeys(unclear, "point")
     if any(style.startswith("comma") for style in styles.values()):
         free = {cell for cell in styles if not known[cell].style}
-        return styles | _commas(connection, free, styles, fits) | dict.fromkeys(unclear, "comma")
+        commas, points = _commas(connection, free, styles, fits)
+        if points:
+            return styles | _unclear(connection, [cell for cell in commas if styles[cell] == "plain"])
+        return styles | commas | dict.fromkeys(unclear, "comma")
     if has_point:
         styles |= dict.fromkeys(unclear, "point")
     pointed = [cell for cell, style in styles.items() if style == "plain" and not known[cell].style]
@@ -255,8 +258,8 @@ def _commas(
     free: set[str],
     styles: Mapping[str, str],
     fits: Mapping[str, Fits],
-) -> dict[str, str]:
-    """Columns of a table with decimal commas whose cells are just as well such numbers."""
+) -> tuple[dict[str, str], bool]:
+    """Columns of a table with decimal commas whose cells are just as well such numbers; whether others have points."""
     bare = sorted(free - set(fits))
     answer = by_column(connection, bare, f"bool_and({_fit_sql('comma', _CELL)})") if bare else []
     found = {cell: "comma" for cell, all_fit in answer if all_fit}
@@ -264,7 +267,7 @@ def _commas(
         counts, comma = fits[cell].counts, _WITH_COMMA.get(styles[cell] or "plain")
         if comma is not None and counts[comma] == max(counts.values()):
             found[cell] = comma
-    return found
+    return found, any(styles[cell] in ("plain", "point") for cell in free - set(found))
 
 
 def _unclear(connection: "duckdb.DuckDBPyConnection", pointed: Sequence[str]) -> dict[str, str]:

@@ -54,7 +54,8 @@ class Numeral:
     def pattern(self) -> str:
         """What a whole cell must match."""
         thousands = rf"[1-9]\d{{0,2}}([\{self.group}{_GAPS}]\d{{3}})+"
-        number = rf"((\d+|{thousands})(\{self.point}\d*)?|\{self.point}\d+)([eE][+-]?\d+)?"
+        broken, power = rf"(\{self.point}\d*)?", r"([eE][+-]?\d+)?"
+        number = rf"({thousands}{broken}|\d+{broken}{power}|\{self.point}\d+{power})"
         sign, money = rf"[+\-{_MINUS}]", rf"[{_CURRENCIES}]{_BLANKS}"
         before = rf"({sign}?({money})?|{money}{sign})"
         after = rf"{_BLANKS}%" if self.percent else rf"({_BLANKS}[{_CURRENCIES}])?"

@@ -121,8 +121,11 @@ def test_damaged_files(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK nothing")
     (tmp_path / "a.npy").write_bytes(b"nothing")
     (tmp_path / "a-images-idx3-ubyte").write_bytes(idx(IMAGES)[:-1])
+    np.savez(tmp_path / "cut.npz", x=np.zeros((9, 2)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-30])
     for name, message in (
         ("a.npz", "cannot be"),
+        ("cut.npz", "cannot be read: File is not a zip file"),
         ("a.npy", "pickled|cannot"),
         ("a-images-idx3-ubyte", "59 bytes"),
     ):

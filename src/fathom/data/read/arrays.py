@@ -87,7 +87,8 @@ def read_npz(path: Path) -> Arrays:
     """
     _check_start(path, b"PK\x03\x04")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Given a path, NumPy leaves the file of an archive open that it cannot read.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             names = list(archive.files)
             pairs = _pairs(names)
             if not pairs:

@@ -284,8 +284,7 @@ def _infinite(names: Sequence[str]) -> tuple[str, ...]:
 
 def _unclear(columns: Mapping[str, RawColumn], schema: Schema) -> tuple[str, ...]:
     """What a user should hear where neither training nor the new data tells what points are."""
-    unclear = (c.name for c in schema.numeric if c.style == "" and columns[c.name].style == "unclear")
-    names = list(unclear)
+    names = [c.name for c in schema.numeric if c.style == "" and columns[c.name].style == "unclear"]
     noun = "the column" if len(names) == 1 else "the columns"
     said = f"points are read as decimal ones (1.234 as a little over 1), in {noun} {listing(names, 10)}; "
     return (said + "if they hold thousands apart, write the numbers without them",) if names else ()

@@ -38,7 +38,7 @@ _LEAST_UNCLEAR = 3  # numbers such as 1.234 in a column
 _WITH_COMMA = {"plain": "comma", "point": "comma", "point %": "comma %"}
 
 
-Hashed = TypeVar("Hashed", bound=Hashable)
+Known = TypeVar("Known", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -207,9 +207,9 @@ def _counted(
     return found
 
 
-def _alike(known: Mapping[str, Hashed]) -> dict[Hashed, list[str]]:
+def _alike(known: Mapping[str, Known]) -> dict[Known, list[str]]:
     """The columns of which the same is known."""
-    found: dict[Hashed, list[str]] = {}
+    found: dict[Known, list[str]] = {}
     for cell, one in known.items():
         found.setdefault(one, []).append(cell)
     return found

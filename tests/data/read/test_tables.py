@@ -182,7 +182,8 @@ def test_nothing_but_the_named_file_can_be_read(tmp_path):
             connection.execute("SET enable_external_access = true")
 
 
-def test_a_wide_table_is_read_in_several_queries(tmp_path):
+@pytest.mark.parametrize("width", [350, 1050])
+def test_a_wide_table_is_read_in_several_queries(tmp_path, width):
     # Oracle: what was written, of columns of several kinds beyond those of one query.
     kinds = [
         lambda i: str(i),
@@ -190,15 +191,20 @@ def test_a_wide_table_is_read_in_several_queries(tmp_path):
         lambda i: f"{i},5",
         lambda i: f"2024-01-0{i + 1}",
         lambda i: "",
+        lambda i: f" {i}.5 ",
+        lambda i: "NA" if i else " x\t",
     ]
-    names = [f"c{place}" for place in range(350)]
-    lines = [";".join(kinds[place % 5](row) for place in range(350)) for row in range(3)]
+    names = [f"c{place}" for place in range(width)]
+    lines = [";".join(kinds[place % 7](row) for place in range(width)) for row in range(3)]
     columns = read_file(written(tmp_path / "a.csv", "\n".join([";".join(names), *lines])))
     assert [column.name for column in columns] == names
-    assert [column.kind for column in columns] == ["number", "text", "number", "date", "text"] * 70
-    assert columns[345].values.tolist() == [0.0, 1.0, 2.0]
-    assert columns[346].values.tolist() == ["k0", "k1", "k2"]
-    assert columns[347].values.tolist() == [0.5, 1.5, 2.5]
+    found = ["number", "text", "number", "date", "text", "number", "text"]
+    assert [column.kind for column in columns] == found * (width // 7)
+    assert columns[343].values.tolist() == [0.0, 1.0, 2.0]
+    assert columns[348].values.tolist() == [0.5, 1.5, 2.5]
+    assert columns[349].values.tolist() == ["x", None, None]
+    assert columns[344].values.tolist() == ["k0", "k1", "k2"]
+    assert columns[345].values.tolist() == [0.5, 1.5, 2.5]
 
 
 @pytest.mark.parametrize("name", ["wild*card?.json.gz", "[1].jsonl.gz"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ...errors import DataError, UsageError
 from .cells import TEXT_TYPES, cells_of, clean_sql, raw_column, text_kinds
 from .columns import UNNAMED_INDEX, RawColumn, Writing, unsupported
-from .database import CELLS, connect, escaped, literal, one_line, quoted, several
+from .database import CELLS, by_column, connect, escaped, literal, one_line, quoted, several
 from .layout import Layout, detect_layout, unique_names, without_quotes
 from .rewrite import REWRITTEN, rewrite_plain, unpack_zst
 
@@ -27,6 +27,7 @@ _JSON = (".json", ".jsonl", ".ndjson")
 #: The suffixes of tables, packed or not; a file of another name is read as delimited text.
 TABLE_SUFFIXES = (*PARQUET, *_JSON, ".csv", ".tsv", ".tab", ".data")
 _PACKED = (".gz", ".zst")
+_WIDE = 500  # columns from which on those that need no cleaning are looked for first
 _FETCHED = 1 << 20  # cells of one query
 
 
@@ -236,10 +237,38 @@ def fill_table(
         nested = f"SELECT bool_or(json_type({cell}) IN ('OBJECT', 'ARRAY')) {source}"
         if not connection.execute(nested).fetchall()[0][0]:
             texts[cell] = f"json_extract_string({cell}, '$')"
-    chosen = [f"{clean_sql(texts[cell])} AS {cell}" if cell in texts else cell for cell in cells]
-    source = f"SELECT {', '.join(chosen)} {source}"
-    connection.execute(f"CREATE {'VIEW' if view else 'TABLE'} {CELLS} AS {source}")
+    if view or len(cells) <= _WIDE:
+        chosen = [f"{clean_sql(texts[cell])} AS {cell}" if cell in texts else cell for cell in cells]
+        source = f"SELECT {', '.join(chosen)} {source}"
+        connection.execute(f"CREATE {'VIEW' if view else 'TABLE'} {CELLS} AS {source}")
+    else:
+        chosen = [f"{texts.get(cell, cell)} AS {cell}" for cell in cells]
+        connection.execute(f"CREATE TABLE {CELLS} AS SELECT {', '.join(chosen)} {source}")
+        _clean_wide(connection, cells, list(texts))
     return list(names) if names is not None else unique_names([row[0] for row in described])
+
+
+def _clean_wide(connection: "duckdb.DuckDBPyConnection", cells: Sequence[str], texts: Sequence[str]) -> None:
+    """Clean the columns of text that need it, some at a time: all at once take a time that grows with their square."""
+    unclean = f"WHERE {clean_sql('cell')} IS DISTINCT FROM cell GROUP BY name"
+    named = {name for name, _ in by_column(connection, texts, "count(*)", each=unclean)} if texts else set()
+    if not named:
+        return
+    raw = quoted("fathom raw")
+    connection.execute(f"ALTER TABLE {CELLS} RENAME TO {raw}")
+    parts = []
+    for some in several([cell for cell in cells if cell in named]):
+        parts.append(quoted(f"fathom part {len(parts)}"))
+        cleaned = ", ".join(f"{clean_sql(cell)} AS {cell}" for cell in some)
+        connection.execute(f"CREATE TABLE {parts[-1]} AS SELECT {cleaned} FROM {raw}")
+    rest = (
+        [f"(SELECT {', '.join(kept)} FROM {raw})"] if (kept := [c for c in cells if c not in named]) else []
+    )
+    connection.execute(
+        f"CREATE TABLE {CELLS} AS SELECT {', '.join(cells)} FROM {' POSITIONAL JOIN '.join(rest + parts)}"
+    )
+    for table in (raw, *parts):
+        connection.execute(f"DROP TABLE {table}")
 
 
 def _columns(

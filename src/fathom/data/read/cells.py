@@ -160,11 +160,15 @@ def raw_column(name: str, cell: Cell, values: Any) -> RawColumn:
 
 def clean_sql(cell: str) -> str:
     """The SQL of a text cell without outer blanks, NULL where it is a missing marker."""
-    trimmed = f"trim({cell}, {literal(BLANKS)})"
+    blank = f"[{re.escape(BLANKS)}]"
+    markers = "|".join(map(re.escape, MISSING_MARKERS))
     # Not IN: DuckDB makes a join of a list this long, and a join does not keep the order of the rows.
-    # Nor a WHEN for each: that takes 2 MB a column.
-    marker = literal("|".join(map(re.escape, MISSING_MARKERS)))
-    return f"(CASE WHEN regexp_full_match({trimmed}, {marker}) THEN NULL ELSE {trimmed} END)"
+    # Nor a WHEN for each: that takes 2 MB a column. To look for blanks first costs a third of trimming every cell.
+    missing = f"regexp_full_match({cell}, {literal(f'{blank}*(?:{markers}){blank}*')})"
+    trims = f"regexp_full_match({cell}, {literal(f'(?s){blank}.*|.*{blank}')})"
+    return (
+        f"(CASE WHEN {missing} THEN NULL WHEN {trims} THEN trim({cell}, {literal(BLANKS)}) ELSE {cell} END)"
+    )
 
 
 def _cell(kind: str, cell: str, style: str = "", odd: Odd | None = None) -> Cell:

@@ -28,8 +28,6 @@ def connect(paths: Sequence[Path], scratch: Path | None = None) -> "duckdb.DuckD
 
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
-        # Its time grows with the square of the number of expressions: minutes for 5,000 columns.
-        "disabled_optimizers": "common_subexpressions",
     }
     if scratch is not None:
         config |= {"memory_limit": _MEMORY, "temp_directory": str(scratch / "spilled")}

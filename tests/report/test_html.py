@@ -255,6 +255,19 @@ def test_dependence_on_numbers_that_no_axis_holds(tmp_path, size):
     assert bool(figure.data["rug"]) == (size == 1e-200)
 
 
+@pytest.mark.parametrize(
+    "name", ["\\", 'a\\"b', "a\nb", "\u2028", "${x}", "`x`", "a.b[0]", "</script>", "'", '"']
+)
+def test_a_column_of_any_name_is_drawn(tmp_path, name):
+    evidence = made.classification(columns=(name, name + "2"))
+    found = [
+        f for f in figures_of(with_evidence(tmp_path, evidence)) if f.name in ("dependence-1", "importance")
+    ]
+    assert len(found) == 2
+    for figure in found:
+        assert "<text" in to_svg(to_vega(figure), figure.name)
+
+
 def test_pictures_are_shown_where_rows_are_pictures(tmp_path):
     text = report(tmp_path, evidence=made.classification(pictures=True))
     assert [a["alt"] for a in Page(text).all("img")] == ["row 7", "row 3"]

@@ -92,7 +92,11 @@ def tips(*fields: tuple[str, str]) -> list[Any]:
     """What is told of a mark when it is pointed at: a field of the rows, as text, and its heading."""
     import altair as alt
 
-    return [alt.Tooltip(field=field, title=heading, type="nominal") for field, heading in fields]
+    # Vega-Lite writes a heading into an expression as it stands, but for quotes.
+    return [
+        alt.Tooltip(field=field, title=" ".join(heading.split()).replace("\\", "\\\\"), type="nominal")
+        for field, heading in fields
+    ]
 
 
 def rows_of(name: str, **more: Any) -> Any:
@@ -193,7 +197,9 @@ def to_vega(figure: Figure) -> dict[str, Any]:
     """A figure as a Vega specification: what the page's script runs, and what its still picture is made from."""
     import vl_convert
 
-    spec = vl_convert.vegalite_to_vega(json.dumps(vega_lite_spec(figure)), vl_version=vega_lite())
+    # Its expressions hold names as they stand, in which these two end a line.
+    text = re.sub(r"(?<!\\)((?:\\\\)*)\\u202[89]", r"\1 ", json.dumps(vega_lite_spec(figure)))
+    spec = vl_convert.vegalite_to_vega(text, vl_version=vega_lite())
     spec.pop("$schema", None)
     return spec
 

@@ -344,7 +344,7 @@ def test_commas_that_nothing_decides_are_suspected_and_can_be_said(tmp_path, rep
 def test_how_the_targets_numbers_are_written_can_be_said(tmp_path):
     cells = [f"{row + 1},{row % 3}50" for row in range(60)]
     path = table(tmp_path / "t.csv", {"y": cells, "z": np.arange(60) % 7})
-    with pytest.raises(DataError, match=r"60 classes .*'decimal-comma' or 'decimal-point'"):
+    with pytest.raises(DataError, match=r"60 classes .* say --columns y=decimal-comma or decimal-point"):
         load(path, "y", columns={"z": "categorical"})
     for word, point in (("decimal-comma", "."), ("decimal-point", "")):
         data = load(path, "y", columns={"y": word})

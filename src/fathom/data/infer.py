@@ -1,6 +1,7 @@
 """Inference of the schema: what each column is, from its cells and its name, or as the user says."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -181,7 +182,7 @@ def _first_word(goal: RawColumn) -> str:
     if goal.kind != "text":
         return ""
     if unclear_commas(set(goal.values.tolist())):
-        asked = "say columns 'decimal-comma' or 'decimal-point' of it"
+        asked = f"say --columns {shlex.quote(f'{goal.name}=decimal-comma')} or decimal-point"
         return f" (the comma of {goal.values[0]!r} may be decimal or hold thousands apart: {asked})"
     numbers = {text: read_number(text) is not None for text in set(goal.values.tolist())}
     if sum(numbers.values()) < len(numbers) / 2:

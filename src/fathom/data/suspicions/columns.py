@@ -97,28 +97,24 @@ def unclear_commas(dataset: Dataset) -> Iterator[Suspicion]:
     """Numbers such as 1,234 in a table that does not tell what their commas are, which stay text."""
     columns = (*dataset.schema.columns, *dataset.schema.ignored, dataset.schema.target)
     names = tuple(column.name for column in columns if column.style == UNCLEAR_COMMAS)
-    if names:
-        said = columns_are(
-            names,
-            "has numbers whose commas may be decimal or hold thousands apart (1,234), and is not read as numbers",
-            "have numbers whose commas may be decimal or hold thousands apart (1,234), and are not read as numbers",
-        )
-        comma, point = (asked(names[0], word) for word in ("decimal-comma", "decimal-point"))
-        yield Suspicion("decimal comma", names, said, f"say {comma} or {point}")
+    said = "numbers whose commas may be decimal or hold thousands apart (1,234), and {} not read as numbers"
+    yield from _unread("decimal comma", names, said, ("decimal-comma", "decimal-point"))
 
 
 def unclear_dates(dataset: Dataset) -> Iterator[Suspicion]:
     """Dates such as 3/4/2024 in a column without a day above 12."""
     columns = (*dataset.schema.columns, *dataset.schema.ignored)
     names = tuple(c.name for c in columns if c.style == UNCLEAR and c.kind in ("categorical", "text"))
+    said = "dates with the day or the month first, no row tells which, and {} not read as dates"
+    yield from _unread("day or month", names, said, ("day-first", "month-first"))
+
+
+def _unread(what: str, names: tuple[str, ...], said: str, words: tuple[str, str]) -> Iterator[Suspicion]:
+    """Columns that wait for one of two words of the user."""
     if names:
-        said = columns_are(
-            names,
-            "has dates with the day or the month first, no row tells which, and they are not read as dates",
-            "have dates with the day or the month first, no row tells which, and they are not read as dates",
-        )
-        first, second = (asked(names[0], word) for word in ("day-first", "month-first"))
-        yield Suspicion("day or month", names, said, f"say {first} or {second}")
+        first, second = (asked(names[0], word) for word in words)
+        told = columns_are(names, f"has {said.format('is')}", f"have {said.format('are')}")
+        yield Suspicion(what, names, told, f"say {first} or {second}")
 
 
 def missing_code(dataset: Dataset) -> Iterator[Suspicion]:

@@ -71,7 +71,7 @@ def native_code():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(native.FOLDER, str(cache_root(os.environ) / "native"))
         native.ready.cache_clear()
-        assert native.ready()
+        assert native.ready(native.PERCEPTRON)
         yield
     native.ready.cache_clear()
 

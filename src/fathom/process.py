@@ -85,7 +85,7 @@ def configure(
     if settings.cache is not None:
         os.environ.setdefault(STORED, str(settings.cache / "stored"))
         os.environ.setdefault(native.FOLDER, str(settings.cache / "native"))
-        native.start()
+        native.start(native.PERCEPTRON)
     # Tracing makes objects by the million, few of them in cycles; looking for those less often saves a twentieth.
     if gc.get_threshold()[0] < _COLLECT_AFTER:
         gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])

@@ -82,7 +82,7 @@ def gather(settings: process.ProcessSettings) -> dict[str, Any]:
         "cores": process.usable_cores(),
         "devices": [f"{device.platform}:{device.id} ({device.device_kind})" for device in devices],
         "lanes": widths,
-        "native": native.ready(),
+        "native": native.ready(native.PERCEPTRON),
         "rules": dataclasses.asdict(rules())
         | {"from": f"measured here: {rules_file()}" if rules_file().exists() else "as Fathom has them"},
         "cache": _cache(settings),

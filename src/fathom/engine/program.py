@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import equinox as eqx
@@ -20,10 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from .. import native
 from ..errors import UsageError
+from ..nn.conv import in_native_code
 from ..optim.parts import rows_shared_by
 from ..process import usable_cores
-from . import program_store
+from . import hosts, program_store
 from .functions import JOINED, KEY_KIND, Functions, Packer, abstract_key
 from .liveness import batched_lapack, fingerprint
 from .work import REPLICATED, SCALARS, SHARDED, LaneKind, Slot, Work
@@ -257,6 +260,8 @@ def programs_for(functions: Functions, names: tuple[str, ...], kind: LaneKind, m
     sharded = functools.partial(_sharded, mesh)
     if kind.split > 1:
         functions, sharded = _share_batches(functions, mesh), functools.partial(_repeated, mesh)
+    elif hosts.alone() or hosts.everywhere(native.ready(native.CONVOLUTION)):
+        functions = _within(functions, lambda: in_native_code(True))
     state = eqx.filter_eval_shape(functions.init, abstract_key(), settings)
     layout = Packer(state, JOINED)
     if kind.width > 1 and layout.foreign_keys:
@@ -318,20 +323,29 @@ def _share_batches(functions: Functions, mesh: Mesh) -> Functions:
         return jax.tree.map(place, rows)
 
     def shared(function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(state: Any, rows: Any, *settings: Any) -> Any:
-            with rows_shared_by(mesh):
-                return function(state, part(rows), *settings)
+        return lambda state, rows, *settings: function(state, part(rows), *settings)
+
+    divided = dataclasses.replace(functions, **{name: shared(f) for name, f in _on_rows(functions).items()})
+    return _within(dataclasses.replace(divided, steps=None), lambda: rows_shared_by(mesh))
+
+
+def _within(functions: Functions, context: Callable[[], AbstractContextManager[Any]]) -> Functions:
+    """The same functions, traced in a context."""
+
+    def inside(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            with context():
+                return function(*args)
 
         return run
 
-    evaluate, measure = functions.evaluate, functions.measure
-    return dataclasses.replace(
-        functions,
-        step=shared(functions.step),
-        evaluate=evaluate and shared(evaluate),
-        measure=measure and shared(measure),
-        steps=None,
-    )
+    return dataclasses.replace(functions, **{name: inside(f) for name, f in _on_rows(functions).items()})
+
+
+def _on_rows(functions: Functions) -> dict[str, Callable[..., Any]]:
+    """Those of a member's functions that are shown rows, one step's or all: ``f(state, rows, ...)``."""
+    found = {name: getattr(functions, name) for name in ("step", "evaluate", "measure")}
+    return {name: function for name, function in found.items() if function is not None}
 
 
 def put(mesh: Mesh, array: Any, spec: PartitionSpec = SHARDED) -> jax.Array:

@@ -11,13 +11,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .. import native
 from ..errors import UsageError
+from .direct import convolve as convolve_directly
 from .inits import INITS
 from .product import in_half, product, rounded
 
 Pair = tuple[int, int]
 Padding = Literal["same", "valid"] | int | Sequence[int | Sequence[int]]
-LOWERINGS = ("auto", "native", "patches", "shifted", "tiled")
+LOWERINGS = ("auto", "direct", "native", "patches", "shifted", "tiled")
+#: ``with in_native_code(True)``: what is traced now trains or judges members on a CPU, where "auto" may be native code.
+in_native_code = jax.make_user_context(default_value=False)
 _TILED_ABOVE = 8 * 2**20  # bytes of patches
 _TILE = 2**20  # bytes: as many patches as stay in a core's cache
 _FEW = (4, 32)  # channels in and out, up to which XLA's convolution is slow forward too
@@ -45,10 +49,15 @@ class Conv2d(eqx.Module):
       images of 28 x 28 x 64).
     - "tiled": patches of a tile of the positions at a time, made again on the way back, so that they stay in
       cache and never fill the memory (82 against 123 ms for 8 images of 56 x 56 x 64).
-    - "auto": on a CPU "shifted" where each channel is convolved alone, else "native" in inference but for few
-      channels (from 1 to 16 native 43 microseconds an image, patches 20; from 16 to 32 26 and 36), "tiled" where the
-      patches would take more than 8 MB (at 3.6 MB patches at once are 20 % faster, at 14 MB 12 % slower), "patches"
-      else; "native" elsewhere.
+    - "direct": native code in C++, on a CPU, where `fathom.configure()` was called and there is a compiler: sums are
+      kept in registers and taken straight from the images, at the speed of a large matrix product, and nothing is
+      copied but one image's rows between their zeros. In float32, of one group; it knows every derivative, but none of
+      what draws or exports a computation.
+    - "auto": on a CPU "shifted" where each channel is convolved alone, else "direct" where a study or a population
+      trains and judges its members (but for kernels of 1 x 1, which are a product), else "native" in inference but
+      for few channels (from 1 to 16 native 43 microseconds an image, patches 20; from 16 to 32 26 and 36), "tiled"
+      where the patches would take more than 8 MB (at 3.6 MB patches at once are 20 % faster, at 14 MB 12 % slower),
+      "patches" else; "native" elsewhere.
 
     Attributes:
         weight: W [kernel height, kernel width, in channels / groups, out channels].
@@ -127,6 +136,8 @@ class Conv2d(eqx.Module):
         self.bias = jnp.zeros(out_channels, jnp.float32) if use_bias else None
         self.strides, self.dilation = _pair("strides", strides), _pair("dilation", dilation)
         self.padding, self.groups, self.lowering = _padding(padding), groups, lowering
+        if lowering == "direct" or (lowering == "auto" and groups == 1):
+            native.start(native.CONVOLUTION)
 
     def __call__(
         self,
@@ -183,6 +194,10 @@ def convolve(
         )
     if lowering == "auto":
         lowering = _chosen(x, weight, up * across, groups, inference)
+    if lowering == "direct":
+        if misfit := _no_direct(x, weight, groups):
+            raise UsageError(f"lowering='direct' cannot be used: {misfit}; give 'auto'")
+        return convolve_directly(x, weight, strides, (pads[0], pads[1]), dilation)
     if lowering == "native":
         image, kernels = (rounded(x), rounded(weight)) if in_half() else (x, weight)
         return lax.conv_general_dilated(
@@ -205,11 +220,25 @@ def _chosen(x, weight, positions: int, groups: int, inference: bool) -> str:
         return "native"
     if weight.shape[2] == 1 and groups > 1:
         return "shifted"
+    area = weight.shape[0] * weight.shape[1]
+    if in_native_code.value and area > 1 and not _no_direct(x, weight, groups):
+        return "direct"
     few = groups == 1 and weight.shape[2] <= _FEW[0] and weight.shape[3] <= _FEW[1]
     if inference and not few:
         return "native"
-    size = x.shape[0] * positions * weight.shape[0] * weight.shape[1] * x.shape[3] * x.dtype.itemsize
+    size = x.shape[0] * positions * area * x.shape[3] * x.dtype.itemsize
     return "tiled" if size > _TILED_ABOVE else "patches"
+
+
+def _no_direct(x, weight, groups: int) -> str:
+    """Why native code cannot convolve these; "" if it can."""
+    if groups > 1:
+        return f"groups={groups}, and native code knows one group alone"
+    if in_half() or not x.dtype == weight.dtype == jnp.float32:
+        return "native code convolves in float32 alone"
+    if jax.default_backend() != "cpu":
+        return f"native code runs on a CPU, and JAX uses {jax.default_backend()!r}"
+    return "" if native.ready(native.CONVOLUTION) else native.why_not()
 
 
 def _places(x, weight, out: Pair, strides: Pair, dilation: Pair) -> list:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from ..errors import UsageError
+from ..nn.conv import in_native_code
 
 #: ``with rows_shared_by(mesh)``: functions are traced whose rows the devices of a mesh with one axis share, so that
 #: each takes its own in parts. What JAX keeps of a function traced outside is not used inside, nor the other way round.
@@ -57,7 +58,8 @@ def gradient_in_parts(loss: Callable[..., Any], parts: int) -> Callable[..., tup
         everywhere, divided = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
 
         def of_device(params: Any, batch: Any, *rest: Any) -> tuple[Any, Any]:
-            return jax.lax.pmean(in_parts(own, params, batch, *rest), mesh.axis_names[0])
+            with in_native_code(not mesh.is_multi_process):
+                return jax.lax.pmean(in_parts(own, params, batch, *rest), mesh.axis_names[0])
 
         specs = (everywhere, divided, *[everywhere] * len(rest))
         shared = jax.shard_map(of_device, mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False)
@@ -117,5 +119,10 @@ def outputs_in_parts(function: Callable[[Any], Any], x: Any, most: int) -> Any:
     mesh = rows_shared_by.value
     if mesh is None or x.shape[0] % mesh.size:
         return in_passes(x)
+
+    def of_device(x: Any) -> Any:
+        with in_native_code(not mesh.is_multi_process):
+            return in_passes(x)
+
     divided = PartitionSpec(mesh.axis_names[0])
-    return jax.shard_map(in_passes, mesh=mesh, in_specs=divided, out_specs=divided, check_vma=False)(x)
+    return jax.shard_map(of_device, mesh=mesh, in_specs=divided, out_specs=divided, check_vma=False)(x)

@@ -162,7 +162,7 @@ def cohort_spec(
     numbers = tuple(m.index for m in members)
     label = " ".join(str(v) for v in cohort.spec.architecture.to_dict().values())
     functions = functions_for(cohort.spec)
-    fused = functions.steps is not None and hosts.everywhere(native.ready())
+    fused = functions.steps is not None and hosts.everywhere(native.ready(native.PERCEPTRON))
     return CohortSpec(
         functions,
         numbers,

@@ -274,7 +274,9 @@ class _Runner:
         if self.recorded is not None:  # the lane kinds are the plan's, whatever a newer version would choose
             specs = [
                 dataclasses.replace(
-                    s, lane_width=c.lane_width, fused=c.fused and hosts.everywhere(native.ready())
+                    s,
+                    lane_width=c.lane_width,
+                    fused=c.fused and hosts.everywhere(native.ready(native.PERCEPTRON)),
                 )
                 for s, c in zip(specs, plan.cohorts, strict=True)
             ]

@@ -182,7 +182,7 @@ def test_a_study_of_fused_members_is_that_of_single_steps(monkeypatch):
     ours = study()
     assert all(cohort.fused for cohort in ours.plan().cohorts) and "native" in str(ours.plan())
     found = ours.run(baselines=False).table()
-    monkeypatch.setattr(native, "ready", lambda: False)
+    monkeypatch.setattr(native, "ready", lambda library: False)
     plain = study()
     assert not any(cohort.fused for cohort in plain.plan().cohorts)
     expected = {row["member"]: row for row in plain.run(baselines=False).table()}
@@ -208,6 +208,6 @@ def test_a_run_resumes_bit_for_bit_and_goes_on_where_native_code_is_gone(tmp_pat
             study().run(tmp_path / name, baselines=False, callbacks=[killed_at("epoch", 2)], save_every=0)
     fm.resume(tmp_path / "same")
     assert members(tmp_path / "same") == members(tmp_path / "whole")
-    monkeypatch.setattr(native, "ready", lambda: False)
+    monkeypatch.setattr(native, "ready", lambda library: False)
     fm.resume(tmp_path / "without")
     assert members(tmp_path / "without").count("\n") == members(tmp_path / "whole").count("\n")

@@ -125,6 +125,23 @@ def test_under_vmap_each_member_is_itself(axes):
             np.testing.assert_array_equal(ours[place], theirs)
 
 
+def test_a_layer_for_one_image_under_vmap_is_one_call():
+    x, w = numbers((3, 6, 6, 3), (3, 3, 3, 4))
+
+    def energy(w, x):
+        return jnp.sin(
+            jax.vmap(lambda x: convolve(x[None], w, (1, 1), "same", (1, 1), 1, "direct")[0])(x)
+        ).sum()
+
+    def whole(w, x):
+        return jnp.sin(convolve(x, w, (1, 1), "same", (1, 1), 1, "native")).sum()
+
+    told = str(jax.make_jaxpr(jax.grad(energy, (0, 1)))(w, x))
+    assert "scan" not in told and told.count("_directly[") == 3
+    for ours, theirs in zip(jax.grad(energy, (0, 1))(w, x), jax.grad(whole, (0, 1))(w, x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_the_same_images_the_same_bits_whatever_is_beside_them():
     x, w = numbers((5, 12, 12, 16), (3, 3, 16, 32))
     all_of_them = convolve(x, w, (1, 1), "same", (1, 1), 1, "direct")

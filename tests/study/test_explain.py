@@ -1,11 +1,28 @@
 """Why programs are what they are. Oracles: the planner's own numbers, written out by hand; what a run really made."""
 
+import equinox as eqx
 import jax
 import pytest
 
 import fathom as fm
-from fathom.models import MLP, Linear
+from fathom import nn
+from fathom.models import MLP, FromModule, Linear
 from fathom.study.plan import Plan
+
+
+class Filters(eqx.Module):
+    """The four numbers of a flower as an image of 2 x 2."""
+
+    layer: nn.Conv2d
+    head: nn.Linear
+
+    def __init__(self, task, key):
+        first, second = jax.random.split(key)
+        self.layer, self.head = nn.Conv2d(1, 4, 2, first), nn.Linear(16, task.outputs, second)
+
+    def __call__(self, x, inference=False):
+        images = x.reshape(-1, 2, 2, 1)
+        return self.head(jax.nn.relu(self.layer(images, inference=inference)[0]).reshape(-1, 16))[0]
 
 
 def reasons(model, rows=32, folds=2, seeds=8, **recipe):
@@ -51,6 +68,16 @@ def test_a_device_without_a_network_is_told_of():
             "no native code: it does not know optimizer='sgd', l2",
         ),
         (Linear(), {}, "no native code: it does not know model='Linear'"),
+        (
+            FromModule(Filters, batched=True),
+            {},
+            "native code: convolutions; for whole steps it does not know model='FromModule'",
+        ),
+        (
+            FromModule(Filters, batched=True),
+            {"precision": "bfloat16"},
+            "no native code: it does not know model='FromModule'",
+        ),
         (
             MLP(width=8),
             {"precision": "bfloat16"},

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from .. import native
 from ..catalogue import Catalogue
 from ..errors import UsageError
 from ..models import Architecture
-from ..nn import products_in, set_dropout
+from ..nn import Conv2d, products_in, set_dropout
 from ..objectives import METRICS, loss_of
 from ..optim import (
     CLIPS,
@@ -132,6 +133,13 @@ class Network:
         """What a forward pass over so many rows computes."""
         x = jax.ShapeDtypeStruct((rows, *self._spec.task.shape), np.float32)
         return eqx.filter_make_jaxpr(_infer)(self._abstract, self.state, x)[0]
+
+    @functools.cached_property
+    def convolves_directly(self) -> bool:
+        """Whether native code computes convolutions of its training."""
+        layers = jax.tree.leaves(self._abstract, is_leaf=lambda node: isinstance(node, Conv2d))
+        suited = any(isinstance(layer, Conv2d) and layer.suits_native_code for layer in layers)
+        return suited and self._spec.precision == "float32" and native.ready(native.CONVOLUTION)
 
     def check_precision(self) -> None:
         """Refuse a precision that nothing in the network would follow.

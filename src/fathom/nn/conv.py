@@ -136,8 +136,14 @@ class Conv2d(eqx.Module):
         self.bias = jnp.zeros(out_channels, jnp.float32) if use_bias else None
         self.strides, self.dilation = _pair("strides", strides), _pair("dilation", dilation)
         self.padding, self.groups, self.lowering = _padding(padding), groups, lowering
-        if lowering == "direct" or (lowering == "auto" and groups == 1):
+        if self.suits_native_code:
             native.start(native.CONVOLUTION)
+
+    @property
+    def suits_native_code(self) -> bool:
+        """Whether native code convolves where members are trained on a CPU in float32."""
+        auto = self.groups == 1 and math.prod(self.weight.shape[:2]) > 1
+        return self.lowering == "direct" or (self.lowering == "auto" and auto)
 
     def __call__(
         self,

@@ -1,7 +1,7 @@
 """Convolutions straight from the images, in native code: three products of two arrays each, one another's derivatives.
 
 Each is linear in both of its arguments, so the gradients of one are the other two, and derivatives of any order and
-either direction follow. Under `jax.vmap` one member follows another.
+either direction follow. Under `jax.vmap` one member follows another; where only the images differ, they are one call.
 """
 
 from typing import Any
@@ -64,18 +64,15 @@ def _primitive(name: str, target: str, shape: Any) -> Primitive:
         return jax.ffi.ffi_call(target, jax.ShapeDtypeStruct(dims, jnp.float32))(geometry, a, b)
 
     def batch(arrays: Any, axes: Any, **how: Any) -> Any:
-        moved = [
-            a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(arrays, axes, strict=True)
-        ]
-
-        def one(mine: Any) -> Any:
-            given = iter(mine)
-            return made.bind(
-                *(a if axis is None else next(given) for a, axis in zip(moved, axes, strict=True)), **how
-            )
-
-        mapped = [a for a, axis in zip(moved, axes, strict=True) if axis is not None]
-        return jax.lax.map(one, mapped), 0
+        a, b = (x if axis is None else jnp.moveaxis(x, axis, 0) for x, axis in zip(arrays, axes, strict=True))
+        if axes[1] is None and shape is not _kernel:  # images of many, one kernel: they are more images
+            y = made.bind(a.reshape(-1, *a.shape[2:]), b, **how)
+            return y.reshape(*a.shape[:2], *y.shape[1:]), 0
+        if axes[0] is None:
+            return jax.lax.map(lambda b: made.bind(a, b, **how), b), 0
+        if axes[1] is None:
+            return jax.lax.map(lambda a: made.bind(a, b, **how), a), 0
+        return jax.lax.map(lambda both: made.bind(*both, **how), (a, b)), 0
 
     made.def_impl(jax.jit(run, static_argnames=("strides", "pads", "dilation", "size")))
     made.def_abstract_eval(lambda a, b, **how: a.update(shape=shape(a, b, **how), weak_type=False))

@@ -8,7 +8,7 @@ import jax
 from .. import native
 from ..engine.fused import misfit
 from ..engine.lanes import rules
-from ..engine.learner import OPTIONAL, LearnerSpec
+from ..engine.learner import OPTIONAL, LearnerSpec, network_for
 from ..engine.program import MOST_EFFORT, Made
 from ..engine.work import LaneKind
 from ..look import format_count
@@ -79,10 +79,15 @@ def _native(spec: LearnerSpec, kind: LaneKind) -> str:
     if kind.fused:
         return "native code: it knows all that these members do, and takes an epoch's steps in one call"
     strange = misfit(spec)
+    apart = (
+        "native code: convolutions; for whole steps "
+        if network_for(spec).convolves_directly
+        else "no native code: "
+    )
     if strange:
-        return f"no native code: it does not know {strange}"
+        return f"{apart}it does not know {strange}"
     if kind.split > 1:
-        return "no native code: it does not share batches"
+        return f"{apart}it does not share batches"
     return f"no native code: {native.why_not()}"
 
 

@@ -8,10 +8,6 @@
 
 namespace {
 
-// How many neighbors, NV vectors each, have their sums in registers.
-template <int NV>
-constexpr int kNeighbors = NV == 1 ? 8 : (kLanes == 16 ? 28 : 12) / NV;
-
 inline int64_t Whole(int64_t columns) { return (columns + kLanes - 1) / kLanes * kLanes; }
 
 inline int64_t Floor(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
@@ -60,24 +56,27 @@ void Places(const Row& row, int64_t first) {
     for (int v = 0; v < NV; ++v) Store(row.y + (first + r) * row.y_step + v * kLanes, sum[r][v]);
 }
 
-template <int R, int NV>
-void Some(const Row& row, int64_t first, int64_t neighbors) {
-  if constexpr (R > 0) {
-    if (neighbors == R)
-      Places<R, NV>(row, first);
-    else
-      Some<R - 1, NV>(row, first, neighbors);
-  }
+// The results of as many of some neighbors as the sizes, the largest first, have one for; how many they are.
+template <int NV, int R, int... Less>
+int64_t Some(const Row& row, int64_t first, int64_t neighbors) {
+  if constexpr (sizeof...(Less) > 0)
+    if (neighbors < R) return Some<NV, Less...>(row, first, neighbors);
+  Places<R, NV>(row, first);
+  return R;
 }
 
-// All neighbors of a row, in parts of nearly equal size.
-template <int NV>
-void Across(const Row& row, int64_t neighbors) {
-  int64_t parts = (neighbors + kNeighbors<NV> - 1) / kNeighbors<NV>;
-  for (int64_t first = 0; parts > 0; --parts) {
-    const int64_t here = (neighbors - first + parts - 1) / parts;
-    Some<kNeighbors<NV>, NV>(row, first, here);
-    first += here;
+// All neighbors of a row, in parts of nearly equal size, whose sums the registers have room for.
+void Across(const Row& row, int vectors, int64_t neighbors) {
+  constexpr int64_t kMost = kLanes == 16 ? 14 : 6;
+  const int64_t most = vectors == 1 ? 8 : kMost;
+  for (int64_t first = 0; first < neighbors;) {
+    const int64_t left = neighbors - first, parts = (left + most - 1) / most, here = (left + parts - 1) / parts;
+    if (vectors == 1)
+      first += Some<1, 8, 6, 4, 3, 2, 1>(row, first, here);
+    else if constexpr (kLanes == 16)
+      first += Some<2, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1>(row, first, here);
+    else
+      first += Some<2, 6, 5, 4, 3, 2, 1>(row, first, here);
   }
 }
 
@@ -130,11 +129,8 @@ void Pack(Plan& plan, const std::vector<const float*>& places, int64_t depth, in
   }
 }
 
-// How many vectors of columns are taken at once for rows of so many neighbors.
-int Vectors(int64_t columns, int64_t neighbors) {
-  const int64_t all = Whole(columns) / kLanes;
-  return all % 4 == 0 && neighbors <= kNeighbors<4> ? 4 : all % 2 == 0 ? 2 : 1;
-}
+// How many vectors of columns are taken at once.
+int Vectors(int64_t columns) { return Whole(columns) / kLanes % 2 == 0 ? 2 : 1; }
 
 // The results of some images by a plan: `row_of(p, i)` says which row of the image row p of the kernel meets for row i of
 // the result, or -1. Columns that fill no vectors are copied from some that do.
@@ -157,7 +153,7 @@ void Follow(const Plan& plan, int vectors, const float* images, int64_t size, in
         float* to = result.image(first + n) + i * result.row() + plan.from * result.channels + o;
         Row row{taps.data(), static_cast<int64_t>(taps.size()), step, to, far};
         if (kept < panel) row.y = spare.data(), row.y_step = panel;
-        vectors == 4 ? Across<4>(row, neighbors) : vectors == 2 ? Across<2>(row, neighbors) : Across<1>(row, neighbors);
+        Across(row, vectors, neighbors);
         if (kept < panel)
           for (int64_t j = 0; j < neighbors; ++j) std::copy_n(row.y + j * panel, kept, to + j * far);
       }
@@ -194,7 +190,7 @@ void Forward(const Call& call) {
   thread_local Plan plan;
   const Geometry& g = call.geometry;
   const int64_t depth = call.x.channels, before = g.before[1], after = call.After();
-  const int vectors = Vectors(call.y.channels, call.y.width);
+  const int vectors = Vectors(call.y.channels);
   std::vector<const float*> places;
   plan.runs.clear(), plan.depth = 0, plan.from = 0, plan.every = 1;
   for (int64_t t = 0; t < call.places(); ++t) {
@@ -222,7 +218,7 @@ void Image(const Call& call) {
   for (int64_t t = 0; t < call.places(); ++t)
     Transpose<false>(call.w + t * call.weights(), columns, depth, depth, turned.data() + t * call.weights(), columns);
   const int64_t phases = std::min(g.stride[1], call.x.width);
-  const int vectors = Vectors(columns, (call.x.width + phases - 1) / phases);
+  const int vectors = Vectors(columns);
   int64_t before = 0, after = 0;
   plans.resize(std::max<size_t>(plans.size(), phases));
   for (int64_t phase = 0; phase < phases; ++phase) {
@@ -320,9 +316,9 @@ void Weights(const Call& call) {
         const Square part{x, y + first * call.y.width * columns, g.stride[1] * channels, g.stride[0] * wide, columns,
                           call.y.width * columns, end - first, call.y.width};
         if constexpr (kLanes == 16)
-          Down<12, 9, 8, 6, 4, 3, 2, 1>(part, length, columns, to);
+          Down<12, 9, 8, 4, 3, 2, 1>(part, length, columns, to);
         else
-          Down<6, 4, 3, 2, 1>(part, length, columns, to);
+          Down<5, 3, 2, 1>(part, length, columns, to);
         to += length * columns;
       }
     }

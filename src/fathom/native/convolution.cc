@@ -257,12 +257,10 @@ struct Square {
   int64_t x_step, x_row, y_step, y_row, rows, columns;
 };
 
-// What R numbers and NV vectors add to their sums.
+// What R numbers and NV vectors add to their sums: an image's own sum first, which keeps more digits.
 template <int R, int NV>
 void Sums(const Square& s, float* to, int64_t to_row) {
-  Vec sum[R][NV];
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < NV; ++v) sum[r][v] = Load(to + r * to_row + v * kLanes);
+  Vec sum[R][NV] = {};
   for (int64_t i = 0; i < s.rows; ++i) {
     const float *x = s.x + i * s.x_row, *y = s.y + i * s.y_row;
     for (int64_t j = 0; j < s.columns; ++j, x += s.x_step, y += s.y_step) {
@@ -273,7 +271,10 @@ void Sums(const Square& s, float* to, int64_t to_row) {
     }
   }
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < NV; ++v) Store(to + r * to_row + v * kLanes, sum[r][v]);
+    for (int v = 0; v < NV; ++v) {
+      float* at = to + r * to_row + v * kLanes;
+      Store(at, Load(at) + sum[r][v]);
+    }
 }
 
 // All numbers, as many at a time as the sizes say, the largest first.

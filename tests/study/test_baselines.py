@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import threadpool_info
 
 from fathom.data import load, make_split
 from fathom.study import baselines
@@ -94,3 +95,23 @@ def test_a_class_that_no_training_row_has_gets_next_to_no_chance():
     model = LogisticRegression(max_iter=500).fit(x, known.target)
     outputs = baseline_outputs(model, x, dataset)
     assert outputs.shape == (150, 3) and (outputs[:, 2] == np.log(1e-12)).all()
+
+
+@pytest.mark.parametrize(("rows", "limited"), [(20, True), (baselines._THREADS_FROM // 2, False)])
+def test_few_rows_are_predicted_on_one_thread(rows, limited):
+    """Trees that wait for a thread on a busy core took ten seconds for 360 rows."""
+    usual = threads()
+
+    class Noting:
+        def predict(self, x):
+            self.threads = threads()
+            return np.zeros(len(x))
+
+    model = Noting()
+    baseline_outputs(model, np.zeros((rows, 2)), load("diabetes"))
+    assert model.threads == ([1] * len(usual) if limited else usual)
+
+
+def threads():
+    """How many threads each library of the process takes."""
+    return [library["num_threads"] for library in threadpool_info()]

@@ -146,9 +146,7 @@ def fit_baselines(inputs: Inputs, seed: int) -> Iterator[Baseline]:
         start = time.perf_counter()
         few = recipe.rows < len(y)
         rows = _with_each_class(_drawn(len(y), recipe.rows, seed), y, dataset.kind) if few else slice(None)
-        # On small data the trees' threads cost more than they bring, most of all where cores are shared.
-        threads = 1 if x.size < _THREADS_FROM else None
-        with threadpool_limits(threads), warnings.catch_warnings():
+        with _threads_for(x), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a linear model that stops early is still a baseline
             model = recipe.make()
             weighs = dataset.weight is not None and has_fit_parameter(model, "sample_weight")
@@ -156,6 +154,11 @@ def fit_baselines(inputs: Inputs, seed: int) -> Iterator[Baseline]:
         sample = f"on {format_count(recipe.rows)} of {format_count(len(y))} rows" if few else ""
         note = ", ".join(word for word in (sample, recipe.note) if word)
         yield Baseline(name, model, time.perf_counter() - start, note)
+
+
+def _threads_for(x: np.ndarray) -> Any:
+    """One thread on small data: more cost more than they bring, and seconds where a core is busy (10 s for 0.04)."""
+    return threadpool_limits(1 if x.size < _THREADS_FROM else None)
 
 
 def missing_baselines(inputs: Inputs) -> dict[str, str]:
@@ -187,9 +190,11 @@ def _with_each_class(drawn: np.ndarray, y: np.ndarray, kind: str) -> np.ndarray:
 
 def baseline_outputs(model: Any, x: np.ndarray, dataset: Dataset) -> np.ndarray:
     """What a fitted baseline predicts: log-probabilities [rows, classes], or values [rows]."""
-    if dataset.kind == "regression":
-        return model.predict(x)
+    with _threads_for(x):
+        if dataset.kind == "regression":
+            return model.predict(x)
+        found = model.predict_proba(x)
     classes = dataset.classes or ()
     probabilities = np.zeros((len(x), len(classes)))
-    probabilities[:, np.asarray(model.classes_, dtype=int)] = model.predict_proba(x)
+    probabilities[:, np.asarray(model.classes_, dtype=int)] = found
     return np.log(np.clip(probabilities, 1e-12, 1.0))

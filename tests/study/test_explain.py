@@ -89,6 +89,13 @@ def test_native_code_says_what_it_does_not_know(model, recipe, said):
     assert reasons(model, **recipe)[1].startswith(said)
 
 
+@pytest.mark.usefixtures("native_code")
+def test_native_code_does_not_convolve_where_devices_share_batches():
+    study = fm.Study("iris", FromModule(Filters, batched=True), fm.Recipe(epochs=1), folds=1)
+    assert study.plan().cohorts[0].reasons[1].startswith("native code: convolutions")
+    assert study.plan(shard="batch").cohorts[0].reasons[1].startswith("no native code: it does not know")
+
+
 def test_what_no_member_uses_is_named():
     line = reasons(MLP(width=8), dropout=[0.0, 0.2])[2]
     assert "dropout" not in line and "input noise" in line and "l1" in line

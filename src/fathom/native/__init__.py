@@ -132,10 +132,8 @@ def _load(library: Library, file: Path) -> bool:
 
 def _compiler() -> list[str] | None:
     """The compiler's command, without what it makes of what; None without a compiler or JAX's header."""
-    jaxlib, found = (
-        importlib.util.find_spec("jaxlib"),
-        [path for path in map(shutil.which, _COMPILERS) if path],
-    )
+    jaxlib = importlib.util.find_spec("jaxlib")
+    found = [path for path in map(shutil.which, _COMPILERS) if path]
     compiler = shlex.split(os.environ.get("CXX", "")) or found[:1]
     if not compiler or jaxlib is None or not jaxlib.submodule_search_locations:
         return None

@@ -79,15 +79,12 @@ def _native(spec: LearnerSpec, kind: LaneKind) -> str:
     if kind.fused:
         return "native code: it knows all that these members do, and takes an epoch's steps in one call"
     strange = misfit(spec)
-    apart = (
-        "native code: convolutions; for whole steps "
-        if network_for(spec).convolves_directly
-        else "no native code: "
-    )
+    if strange and kind.split == 1 and network_for(spec).convolves_directly:
+        return f"native code: convolutions; for whole steps it does not know {strange}"
     if strange:
-        return f"{apart}it does not know {strange}"
+        return f"no native code: it does not know {strange}"
     if kind.split > 1:
-        return f"{apart}it does not share batches"
+        return "no native code: it does not share batches"
     return f"no native code: {native.why_not()}"
 
 
